@@ -1,0 +1,100 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Hot paths cross module boundaries (NestedVMX under Hypervisor, Trace under both), so release builds
+// specialise across them; ARCHITECTURE.md, "Building for speed", has the measured difference.
+let optimised: [SwiftSetting] = [
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+]
+
+/// One room of the house: a target, what it may import, and its tests beside it.
+struct Room {
+  var name: String
+  var imports: [Target.Dependency] = []
+  var exclude: [String] = []
+}
+
+// The order is the layering: a target may import only targets listed before it (ArchitectureTests).
+let rooms: [Room] = [
+  // Vocabulary: values only.
+  Room(name: "X86"),
+  Room(name: "VMX", imports: ["X86"]),
+  // Substrate.
+  Room(name: "GuestMemory", imports: ["X86"]),
+  Room(name: "Trace", imports: ["X86", "VMX"]),
+  // Mechanism.
+  Room(name: "EntryChecks", imports: ["X86", "VMX"]),
+  Room(name: "Translation", imports: ["X86", "VMX"]),
+  Room(name: "InstructionDecoder", imports: ["X86"]),
+  Room(name: "Processor", imports: ["X86", "VMX", "GuestMemory"]),
+  // Processors.
+  Room(
+    name: "SoftwareProcessor",
+    imports: [
+      "X86", "VMX", "GuestMemory", "EntryChecks", "Translation", "InstructionDecoder", "Processor",
+    ]),
+  Room(name: "KVMProcessor", imports: ["CKVM", "X86", "VMX", "GuestMemory", "Processor"]),
+  // Nested core.
+  Room(name: "NestedVMX", imports: ["X86", "VMX", "EntryChecks", "Translation"]),
+  // L0.
+  Room(name: "Platform", imports: ["X86", "GuestMemory"]),
+  // Study.
+  Room(name: "CostModel", imports: ["X86", "VMX", "Trace"]),
+  Room(
+    name: "Hypervisor",
+    imports: [
+      "X86", "VMX", "GuestMemory", "Trace", "Translation", "InstructionDecoder", "Processor",
+      "NestedVMX", "Platform", "CostModel", "EntryChecks",
+    ]),
+  Room(name: "ExitAnalysis", imports: ["X86", "VMX", "Trace", "CostModel"]),
+  Room(name: "Report", imports: ["X86", "VMX", "Trace", "ExitAnalysis", "CostModel"]),
+  Room(
+    name: "Experiments",
+    imports: [
+      "X86", "VMX", "Trace", "Processor", "SoftwareProcessor", "Hypervisor", "CostModel",
+      "ExitAnalysis", "Report", .product(name: "Yams", package: "Yams"),
+    ]),
+]
+
+let command: Target = .executableTarget(
+  name: "testudo",
+  dependencies: [
+    "X86", "VMX", "GuestMemory", "Trace", "Processor", "SoftwareProcessor", "KVMProcessor",
+    "Hypervisor", "CostModel", "ExitAnalysis", "Report", "Experiments",
+    .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    .product(name: "Logging", package: "swift-log"),
+  ],
+  swiftSettings: optimised)
+
+/// Test suites that are more than the mirror of one target.
+let suites: [Target] = [
+  .testTarget(name: "ArchitectureTests"),
+  .testTarget(name: "GuestTests"),
+  .testTarget(
+    name: "GoldenTests",
+    dependencies: ["Hypervisor", "SoftwareProcessor", "ExitAnalysis", "Trace", "VMX", "Report"]),
+  .testTarget(name: "CommandTests", dependencies: ["testudo"]),
+]
+
+let package = Package(
+  name: "Testudo",
+  products: [
+    .executable(name: "testudo", targets: ["testudo"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [.target(name: "CKVM")]
+    + rooms.map {
+      .target(
+        name: $0.name, dependencies: $0.imports, exclude: $0.exclude, swiftSettings: optimised)
+    }
+    + rooms.map {
+      .testTarget(
+        name: "\($0.name)Tests", dependencies: [.target(name: $0.name)] + $0.imports)
+    }
+    + [command] + suites,
+  swiftLanguageModes: [.v6]
+)

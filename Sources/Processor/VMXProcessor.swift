@@ -1,0 +1,83 @@
+import GuestMemory
+import VMX
+import X86
+
+/// The processor contract: what L0 needs of something that can run a guest under a VMCS.
+///
+/// It is what VT-x offers to a hypervisor, and nothing else: VM entry with a VMCS, VM exit with the reasons and
+/// qualifications of the SDM, and the invalidation instructions. All addresses in a VMCS given to it (EPTP, bitmaps,
+/// MSR lists, the link pointer) are L0-physical, that is, addresses in ``memory``.
+public protocol VMXProcessor: AnyObject {
+  /// The name that a user selects it by, such as `software`.
+  var name: StaticString { get }
+  /// What the VMX capability MSRs of this processor say.
+  var capabilities: VMXCapabilities { get }
+  /// L0-physical memory.
+  var memory: PhysicalMemory { get }
+  /// The registers that a VMCS does not hold.
+  var registers: UnsafeMutablePointer<RegisterFile> { get }
+  /// The machine's clock and its limits.
+  var clock: UnsafeMutablePointer<VirtualClock> { get }
+
+  /// Enters the guest that `vmcs` describes and returns at its VM exit, or when the clock's limit or a stop request
+  /// ends the run before one. The guest's state is then in `vmcs`, and can be entered again.
+  func enter(_ vmcs: VMCS) -> EntryOutcome
+
+  /// The value of a model-specific register that guests share with the processor, or nil if it has no such MSR.
+  func readMSR(_ index: UInt32) -> UInt64?
+  /// Writes such an MSR; false if there is none or the value is not allowed (the caller then raises #GP(0)).
+  func writeMSR(_ index: UInt32, _ value: UInt64) -> Bool
+
+  /// Whether `eptp`'s mappings are forgotten: one context, or all.
+  func invalidateEPT(_ scope: EPTInvalidation)
+  /// Forgets linear and combined mappings by VPID.
+  func invalidateVPID(_ scope: VPIDInvalidation)
+
+  /// Makes a running or the next `enter` return `.stopped(.requested)` soon. Callable from any thread and from a
+  /// signal handler.
+  func requestStop()
+}
+
+/// How a call of ``VMXProcessor/enter(_:)`` ended.
+public enum EntryOutcome: Equatable, Sendable {
+  /// A VM exit, or a failed VM entry that is reported as one (bit 31 of the exit reason).
+  case exit(ExitReasonField)
+  /// VMfailValid: the controls or the host state of the VMCS were refused; nothing ran.
+  case failed(VMInstructionError)
+  /// No exit: L0 itself ended the run.
+  case stopped(StopCause)
+}
+
+/// Why L0 ended a run without a VM exit.
+public enum StopCause: Equatable, Sendable {
+  /// `requestStop()` was called.
+  case requested
+  /// The clock's instruction limit was reached.
+  case instructionLimit
+}
+
+/// The machine's virtual time: retired guest instructions, and cycles, which also grow by the modelled costs.
+public struct VirtualClock: Sendable {
+  /// Guest instructions retired since power-on.
+  public var instructions: UInt64 = 0
+  /// Virtual TSC: one cycle per retired instruction, and what the cost model adds.
+  public var cycles: UInt64 = 0
+  /// The value of `instructions` at which a run stops.
+  public var instructionLimit: UInt64 = .max
+
+  public init() {}
+}
+
+/// The scope of an INVEPT.
+public enum EPTInvalidation: Equatable, Sendable {
+  case singleContext(eptp: UInt64)
+  case allContexts
+}
+
+/// The scope of an INVVPID.
+public enum VPIDInvalidation: Equatable, Sendable {
+  case individualAddress(vpid: UInt16, linear: UInt64)
+  case singleContext(vpid: UInt16)
+  case allContexts
+  case singleContextRetainingGlobals(vpid: UInt16)
+}
