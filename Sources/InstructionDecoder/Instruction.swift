@@ -1,0 +1,81 @@
+import X86
+
+/// A decoded instruction: what the bytes mean, before anything is executed. A trivial value.
+public struct Instruction: Sendable {
+  /// The operation, without its condition.
+  public var mnemonic: Mnemonic
+  /// The length in bytes, 1 to 15.
+  public var length: UInt8
+  /// The effective operand size in bytes: 1, 2, 4 or 8.
+  public var operandSize: UInt8
+  /// The effective address size in bytes: 2, 4 or 8.
+  public var addressSize: UInt8
+  /// The condition of Jcc, SETcc and CMOVcc: bits 3:0 of the opcode (SDM volume 2, "Encoding of Conditional Test").
+  public var condition: UInt8
+  /// LOCK, REP and REPNE, and whether a REX prefix or a segment override was there.
+  public var prefixes: Prefixes
+  /// How many of `operands` are used, in Intel order, destination first.
+  public var operandCount: UInt8
+  public var operand0: Operand
+  public var operand1: Operand
+  public var operand2: Operand
+  /// The memory operand's address, if one of the operands is `.memory` (or for string instructions, the segment).
+  public var address: MemoryAddress
+  /// The immediate, sign- or zero-extended as the instruction uses it; the relative displacement of a branch; the
+  /// offset of a far pointer.
+  public var immediate: UInt64
+  /// ENTER's nesting level, or the selector of a far pointer.
+  public var immediate2: UInt16
+}
+
+/// One operand.
+public struct Operand: Equatable, Sendable {
+  public var kind: Kind
+  /// The size of the operand in bytes (0 for an address only, as in LEA and INVLPG; 10 for a pseudo-descriptor).
+  public var size: UInt8
+  /// The register number (for `.general`, `.segment`, …); 0...3 = AH, CH, DH, BH for `.highByte`.
+  public var register: UInt8
+
+  public enum Kind: UInt8, Sendable {
+    case none
+    case general
+    case highByte
+    case segment
+    case control
+    case debug
+    case memory
+    case immediate
+    /// A branch target relative to the next instruction.
+    case relative
+    /// A far pointer: selector in `immediate2`, offset in `immediate`.
+    case farPointer
+  }
+}
+
+/// The address of a memory operand.
+public struct MemoryAddress: Equatable, Sendable {
+  public var segment: SegmentRegister
+  /// The base register's number, or ``none``, or ``instructionPointer`` (relative to the next instruction).
+  public var base: UInt8
+  /// The index register's number, or ``none``.
+  public var index: UInt8
+  /// The index's scale: 1, 2, 4 or 8.
+  public var scale: UInt8
+  /// The displacement, sign-extended (for a 64-bit moffs, the whole offset).
+  public var displacement: Int64
+
+  public static let none: UInt8 = 0xFF
+  public static let instructionPointer: UInt8 = 0xFE
+}
+
+/// The prefixes that change what an instruction does.
+public struct Prefixes: OptionSet, Sendable {
+  public var rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  public static let lock = Prefixes(rawValue: 1 << 0)
+  public static let rep = Prefixes(rawValue: 1 << 1)
+  public static let repne = Prefixes(rawValue: 1 << 2)
+  public static let rex = Prefixes(rawValue: 1 << 3)
+  public static let segmentOverride = Prefixes(rawValue: 1 << 4)
+}
