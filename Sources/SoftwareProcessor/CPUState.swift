@@ -1,0 +1,119 @@
+import X86
+
+/// A segment register's hidden part, in the VMCS's own format of access rights.
+struct SegmentState {
+  var selector: UInt16 = 0
+  /// SDM volume 3, "Guest Register State": type, S, DPL, P, AVL, L, D/B, G, and bit 16 for unusable.
+  var accessRights: UInt32 = 0x1_0000
+  /// The limit in bytes, already scaled by the granularity bit.
+  var limit: UInt32 = 0
+  var base: UInt64 = 0
+}
+
+/// GDTR or IDTR.
+struct DescriptorTableState {
+  var base: UInt64 = 0
+  var limit: UInt32 = 0
+}
+
+/// The whole state of the logical processor in one block of memory, laid out in declaration order.
+///
+/// Everything here is trivial, and nothing refers to anything outside the block but through ``Core``; a translator
+/// can address every field at a constant offset from one register.
+struct CPUState {
+  /// The registers that L0 shares (the contract's `registers`); RSP too lives here while the guest runs.
+  var registers = RegisterFile()
+  /// The instruction pointer: exact between blocks and whenever ``Core`` code outside the interpreter loop runs.
+  var rip: UInt64 = 0
+  /// RFLAGS but for the six status flags, which are in `flags`.
+  var rflagsSystem: UInt64 = 2
+  /// The six status flags, as the interpreter keeps them; read and write through ``Core/rflags``.
+  var flags = StatusFlags()
+
+  var es = SegmentState()
+  var cs = SegmentState()
+  var ss = SegmentState()
+  var ds = SegmentState()
+  var fs = SegmentState()
+  var gs = SegmentState()
+  var ldtr = SegmentState()
+  var tr = SegmentState()
+  var gdtr = DescriptorTableState()
+  var idtr = DescriptorTableState()
+
+  var cr0: UInt64 = 0
+  var cr3: UInt64 = 0
+  var cr4: UInt64 = 0
+  var cr8: UInt64 = 0
+  var dr7: UInt64 = 0x400
+  var xcr0: UInt64 = 1
+  var efer: UInt64 = 0
+  var cpl: UInt8 = 0
+  /// The execution mode that decoded blocks are keyed by; derived from CR0, EFER, RFLAGS.VM and CS.
+  var mode = ExecutionMode()
+
+  var msrs = ModelSpecificState()
+
+  /// Instructions that may still retire before the loop must look up: decremented per block, made zero or negative by
+  /// whatever needs the processor's attention (the clock's limit, an interrupt, the preemption timer, a stop request).
+  var budget: Int64 = 0
+
+  /// Blocking by STI, MOV SS, SMI and NMI, as in the guest-interruptibility field.
+  var interruptibility: UInt32 = 0
+  /// Active, HLT, shutdown, wait-for-SIPI.
+  var activity: UInt32 = 0
+
+  /// The event or VM exit that ``Interruption`` announced.
+  var pending = PendingInterruption()
+}
+
+/// The MSRs that software can read and write and that have no field above.
+struct ModelSpecificState {
+  var sysenterCS: UInt64 = 0
+  var sysenterESP: UInt64 = 0
+  var sysenterEIP: UInt64 = 0
+  var star: UInt64 = 0
+  var lstar: UInt64 = 0
+  var cstar: UInt64 = 0
+  var sfmask: UInt64 = 0
+  var kernelGSBase: UInt64 = 0
+  var tscAux: UInt64 = 0
+  var pat: UInt64 = 0x0007_0406_0007_0406
+  var debugControl: UInt64 = 0
+  /// What RDTSC adds to the clock in VMX non-root operation with TSC offsetting.
+  var tscOffset: UInt64 = 0
+  var tscAdjust: UInt64 = 0
+}
+
+/// Why an instruction did not complete; the details are in ``CPUState/pending``.
+enum Interruption: Error {
+  /// An exception is to be delivered through the IDT (or to cause a VM exit by the exception bitmap).
+  case exception
+  /// The instruction caused a VM exit.
+  case vmExit
+}
+
+/// The details of an ``Interruption``.
+struct PendingInterruption {
+  /// The exception's vector.
+  var vector: UInt8 = 0
+  var hasErrorCode = false
+  var errorCode: UInt32 = 0
+  /// The page fault's linear address, or the debug exception's DR6 bits.
+  var address: UInt64 = 0
+
+  /// The VM exit's basic reason (SDM volume 3, "VMX Basic Exit Reasons"), qualification, and instruction information.
+  var exitReason: UInt32 = 0
+  var qualification: UInt64 = 0
+  var instructionInformation: UInt32 = 0
+  var guestLinearAddress: UInt64 = 0
+  var guestPhysicalAddress: UInt64 = 0
+  /// The length of the instruction that exited, where the exit reports one.
+  var instructionLength: UInt32 = 0
+}
+
+/// What decoding depends on beside the bytes: the default sizes and 64-bit mode, and the privilege that memory is
+/// accessed with.
+struct ExecutionMode: Equatable {
+  var rawValue: UInt8 = 0
+}
