@@ -1,0 +1,1 @@
+// EntryChecks: VMCS → every violated VM-entry check, as a table of named checks.

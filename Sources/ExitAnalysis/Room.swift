@@ -1,0 +1,1 @@
+// ExitAnalysis: trace → exit trees, multiplication, breakdowns.

@@ -1,0 +1,1 @@
+// Platform: the devices that L1 sees.

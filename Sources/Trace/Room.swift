@@ -1,0 +1,1 @@
+// Trace: exit events with parent spans, and their log.

@@ -1,0 +1,1 @@
+// Translation: page walk, EPT walk and composition, as pure functions.
