@@ -21,15 +21,21 @@ public struct VMCS: @unchecked Sendable {
   @inlinable
   public init(region: UnsafeMutableRawPointer) { self.region = region }
 
-  /// The value of `field`, zero-extended to 64 bits; a store keeps only the field's own width.
+  /// The value of `field`, zero-extended to 64 bits; a store keeps only the field's own width, and with the access
+  /// type "high" changes bits 63:32 alone.
   @inlinable
   public subscript(field: VMCSField) -> UInt64 {
     get {
-      region.load(fromByteOffset: Self.fieldsOffset &+ field.slot &* 8, as: UInt64.self)
+      let word = region.load(fromByteOffset: Self.fieldsOffset &+ field.slot &* 8, as: UInt64.self)
+      return field.isHighAccess ? word >> 32 : word
     }
     nonmutating set {
-      region.storeBytes(
-        of: newValue & field.width.mask, toByteOffset: Self.fieldsOffset &+ field.slot &* 8, as: UInt64.self)
+      let offset = Self.fieldsOffset &+ field.slot &* 8
+      var word = newValue & field.width.mask
+      if field.isHighAccess {
+        word = newValue << 32 | region.load(fromByteOffset: offset, as: UInt64.self) & 0xFFFF_FFFF
+      }
+      region.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
     }
   }
 
