@@ -1,3 +1,4 @@
+import Processor
 import X86
 
 /// A segment register's hidden part, in the VMCS's own format of access rights.
@@ -23,6 +24,8 @@ struct DescriptorTableState {
 struct CPUState {
   /// The registers that L0 shares (the contract's `registers`); RSP too lives here while the guest runs.
   var registers = RegisterFile()
+  /// Always zero: the register that stands for "no base" and "no index" in an address.
+  var zero: UInt64 = 0
   /// The instruction pointer: exact between blocks and whenever ``Core`` code outside the interpreter loop runs.
   var rip: UInt64 = 0
   /// RFLAGS but for the six status flags, which are in `flags`.
@@ -54,9 +57,10 @@ struct CPUState {
 
   var msrs = ModelSpecificState()
 
-  /// Instructions that may still retire before the loop must look up: decremented per block, made zero or negative by
-  /// whatever needs the processor's attention (the clock's limit, an interrupt, the preemption timer, a stop request).
+  /// Instructions that may still retire before ``Core/execute(budget:)`` returns: decremented per block.
   var budget: Int64 = 0
+  /// The value of `budget` up to which retired instructions are already in the clock.
+  var counted: Int64 = 0
 
   /// Blocking by STI, MOV SS, SMI and NMI, as in the guest-interruptibility field.
   var interruptibility: UInt32 = 0
@@ -65,6 +69,24 @@ struct CPUState {
 
   /// The event or VM exit that ``Interruption`` announced.
   var pending = PendingInterruption()
+
+  /// The tags of the translation contexts in use; see ``TranslationContexts``.
+  var contexts = ContextTags()
+  /// Where everything outside the block is.
+  var machine: MachinePointers
+}
+
+/// The pointers from the processor's state to what it works on. `SoftwareCPU` allocates and frees all of it.
+struct MachinePointers {
+  /// L0-physical memory: its first byte, its size in bytes, and one mark per page that holds decoded code.
+  var ram: UnsafeMutableRawPointer
+  var ramSize: UInt64
+  var codePages: UnsafeMutablePointer<UInt8>
+  var clock: UnsafeMutablePointer<VirtualClock>
+  /// What VMX non-root operation needs beside the VMCS.
+  var nonRoot: UnsafeMutablePointer<NonRootState>
+  var translations: UnsafeMutablePointer<TranslationCache>
+  var blocks: UnsafeMutablePointer<BlockCache>
 }
 
 /// The MSRs that software can read and write and that have no field above.
@@ -110,10 +132,4 @@ struct PendingInterruption {
   var guestPhysicalAddress: UInt64 = 0
   /// The length of the instruction that exited, where the exit reports one.
   var instructionLength: UInt32 = 0
-}
-
-/// What decoding depends on beside the bytes: the default sizes and 64-bit mode, and the privilege that memory is
-/// accessed with.
-struct ExecutionMode: Equatable {
-  var rawValue: UInt8 = 0
 }
