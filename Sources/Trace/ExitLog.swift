@@ -1,0 +1,149 @@
+/// What becomes of the events of an ``ExitLog``, beside being counted.
+public enum TraceMode: Sendable {
+  /// They are counted only.
+  case countsOnly
+  /// The first `limit` are kept in memory, the others are counted as dropped.
+  case kept(limit: Int)
+  /// All are handed to `sink`, some thousands at a time; the buffer is valid during the call only.
+  case streamed(sink: @Sendable (UnsafeBufferPointer<ExitEvent>) -> Void)
+}
+
+/// The log of a virtual CPU's exits, owned by it and appended to only by it.
+///
+/// An event is appended when its handling ends, so the root of an exit tree follows the members of its tree. Counts
+/// are exact whether or not events are kept.
+///
+/// The flow of calls: ``append(_:)`` for an exit that L0 handles at once, with ``currentTree`` as its tree;
+/// ``openTree(_:)`` for an L2 exit that is reflected to L1; ``closeTree(at:finished:)`` when L2 runs again, or never
+/// will; ``finish(at:)`` at the end of the run.
+public struct ExitLog: ~Copyable {
+  @usableFromInline static var chunkCapacity: Int { 4096 }
+
+  @usableFromInline let counters = ExitCounters()
+  /// The chunk being filled, or nil when events are only counted.
+  @usableFromInline var chunk: UnsafeMutablePointer<ExitEvent>?
+  @usableFromInline var used = 0
+  @usableFromInline var full: [UnsafeMutablePointer<ExitEvent>] = []
+  @usableFromInline let mode: TraceMode
+  /// How many more events may be kept.
+  @usableFromInline var room: Int
+
+  /// The L2 exit that L1 is handling.
+  @usableFromInline var root = ExitEvent(from: .l2, reason: 0, start: 0)
+  @usableFromInline var isTreeOpen = false
+  /// The exits in the open tree so far, the root included.
+  @usableFromInline var treeSize: UInt64 = 0
+  @usableFromInline var l2Exits: UInt64 = 0
+
+  /// The number of events that were counted but neither kept nor streamed, for want of room.
+  public internal(set) var dropped: UInt64 = 0
+
+  public init(mode: TraceMode = .countsOnly) {
+    self.mode = mode
+    switch mode {
+    case .countsOnly:
+      room = 0
+      return
+    case .kept(let limit): room = max(0, limit)
+    case .streamed: room = .max
+    }
+    chunk = .allocate(capacity: Self.chunkCapacity)
+  }
+
+  deinit {
+    counters.deallocate()
+    chunk?.deallocate()
+    for chunk in full { chunk.deallocate() }
+  }
+
+  /// The tree that an exit of L1 belongs to now: that of the L2 exit it is handling, or ``ExitEvent/noTree``.
+  @inlinable
+  public var currentTree: UInt64 { isTreeOpen ? root.tree : ExitEvent.noTree }
+
+  /// Appends an exit that L0 has handled. The log itself numbers an exit of L2 and counts one of L1 into its tree.
+  @inlinable
+  public mutating func append(_ event: ExitEvent) {
+    var event = event
+    if event.from == .l2 {
+      event.tree = l2Exits
+      l2Exits &+= 1
+    } else if isTreeOpen {
+      event.tree = root.tree
+      treeSize &+= 1
+    }
+    emit(event)
+  }
+
+  /// Opens the tree of an L2 exit that is reflected to L1. Its `end` is set when the tree is closed.
+  @inlinable
+  public mutating func openTree(_ event: ExitEvent) {
+    root = event
+    root.tree = l2Exits
+    l2Exits &+= 1
+    treeSize = 1
+    isTreeOpen = true
+  }
+
+  /// Closes the open tree, if there is one, at virtual time `now`: L2 runs again, or (not `finished`) never will.
+  @inlinable
+  public mutating func closeTree(at now: UInt64, finished: Bool) {
+    guard isTreeOpen else { return }
+    root.end = now
+    root.isFinished = finished
+    counters.countTree(root: root, hardwareExits: treeSize)
+    emit(root)
+    isTreeOpen = false
+  }
+
+  /// Ends the log: cuts an open tree short and hands over what a stream still holds.
+  public mutating func finish(at now: UInt64) {
+    closeTree(at: now, finished: false)
+    guard case .streamed(let sink) = mode, let chunk, used > 0 else { return }
+    sink(UnsafeBufferPointer(start: chunk, count: used))
+    used = 0
+  }
+
+  /// The counts of every kind of exit, innermost level first, then by falling count.
+  public var exitCounts: [ExitCount] { counters.exitCounts }
+
+  /// The sums over the exit trees, by root reason.
+  public var treeCounts: [TreeCount] { counters.treeCounts }
+
+  /// The events kept, in order of completion.
+  public var events: [ExitEvent] {
+    var events: [ExitEvent] = []
+    guard case .kept = mode else { return events }
+    events.reserveCapacity(full.count * Self.chunkCapacity + used)
+    for chunk in full {
+      events.append(contentsOf: UnsafeBufferPointer(start: chunk, count: Self.chunkCapacity))
+    }
+    if let chunk { events.append(contentsOf: UnsafeBufferPointer(start: chunk, count: used)) }
+    return events
+  }
+
+  @inlinable
+  mutating func emit(_ event: ExitEvent) {
+    counters.count(event)
+    guard let chunk else { return }
+    guard room > 0 else {
+      dropped &+= 1
+      return
+    }
+    room &-= 1
+    (chunk + used).initialize(to: event)
+    used &+= 1
+    if used == Self.chunkCapacity { turnChunk() }
+  }
+
+  @usableFromInline
+  mutating func turnChunk() {
+    guard let filled = chunk else { return }
+    if case .streamed(let sink) = mode {
+      sink(UnsafeBufferPointer(start: filled, count: used))
+    } else {
+      full.append(filled)
+      chunk = .allocate(capacity: Self.chunkCapacity)
+    }
+    used = 0
+  }
+}
