@@ -36,7 +36,8 @@ public struct ExitLog: ~Copyable {
   @usableFromInline var l2Exits: UInt64 = 0
 
   /// The number of events that were counted but neither kept nor streamed, for want of room.
-  public internal(set) var dropped: UInt64 = 0
+  public var dropped: UInt64 { droppedCount }
+  @usableFromInline var droppedCount: UInt64 = 0
 
   public init(mode: TraceMode = .countsOnly) {
     self.mode = mode
@@ -126,7 +127,7 @@ public struct ExitLog: ~Copyable {
     counters.count(event)
     guard let chunk else { return }
     guard room > 0 else {
-      dropped &+= 1
+      droppedCount &+= 1
       return
     }
     room &-= 1

@@ -1,1 +1,0 @@
-// CostModel: what an exit, an entry or a page-walk step costs on a named microarchitecture.

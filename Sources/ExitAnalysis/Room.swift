@@ -1,1 +1,0 @@
-// ExitAnalysis: trace → exit trees, multiplication, breakdowns.

@@ -1,0 +1,62 @@
+import CostModel
+import Trace
+
+/// Whether L0 lets L1's VMREAD and VMWRITE through to a shadow VMCS (SDM, "VMCS Shadowing").
+public enum VMCSShadowingPolicy: String, CaseIterable, Sendable {
+  /// Every VMREAD and VMWRITE of L1 exits to L0.
+  case off
+  /// Those of the fields in the shadow list complete without an exit.
+  case hardware
+}
+
+/// What a machine is made of.
+public struct MachineConfiguration: Sendable {
+  /// The L1 image.
+  public var image: GuestImage
+  /// The command line handed to L1 by whichever protocol its image is booted.
+  public var commandLine = ""
+  /// L1's memory in bytes: a multiple of 4 KByte from ``minimumMemory``.
+  public var memorySize: UInt64 = 256 << 20
+  /// VMCS shadowing for L1.
+  public var vmcsShadowing = VMCSShadowingPolicy.off
+  /// The number of guest instructions after which the run stops, or nil for none.
+  public var instructionLimit: UInt64?
+  /// What becomes of the exits beside being counted.
+  public var trace = TraceMode.countsOnly
+  /// What virtual time things take.
+  public var costs = CostTable.reference
+  /// Receives each byte that the guest writes to its serial port, on the thread of the run.
+  public var serialOutput: @Sendable (UInt8) -> Void = { _ in }
+
+  /// The smallest memory that a machine can have: 1 MByte and a page, where an image can begin.
+  public static let minimumMemory: UInt64 = 2 << 20
+  /// The largest memory that a machine can have.
+  public static let maximumMemory: UInt64 = 1 << 40
+
+  public init(image: GuestImage) { self.image = image }
+}
+
+/// Why a machine could not be made. Each is one line that says what was expected.
+public enum MachineError: Error, Equatable, CustomStringConvertible {
+  /// The memory size is not possible.
+  case memorySize(UInt64)
+  /// The command line does not fit where the boot information lies.
+  case commandLineTooLong(Int)
+  /// The host refused the memory; the text is its reason.
+  case noMemory(String)
+  /// The processor lacks something that L0 needs.
+  case processorLacks(String)
+
+  public var description: String {
+    switch self {
+    case .memorySize(let bytes):
+      "a memory of \(bytes) bytes is not possible: expected a multiple of 4096 from "
+        + "\(MachineConfiguration.minimumMemory) (2M) to \(MachineConfiguration.maximumMemory) (1T)"
+    case .commandLineTooLong(let count):
+      "the command line has \(count) bytes: expected at most \(BootInformation.commandLineLimit)"
+    case .noMemory(let reason): reason
+    case .processorLacks(let feature):
+      "this processor lacks \(feature), which L0 needs: use the software processor"
+    }
+  }
+}

@@ -1,1 +1,0 @@
-// Hypervisor: owns the machine and the run loop, and performs the decisions of NestedVMX.

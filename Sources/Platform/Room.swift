@@ -1,1 +1,0 @@
-// Platform: the devices that L1 sees.

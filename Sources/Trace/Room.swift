@@ -1,1 +1,0 @@
-// Trace: exit events with parent spans, and their log.
