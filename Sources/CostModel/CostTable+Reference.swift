@@ -10,19 +10,23 @@ extension CostTable {
     figures: [
       CostFigure(
         .vmExit, cycles: 1_300,
-        source: "Landau et al., SplitX, WIOV 2011: one exit costs about 2,000 cycles directly (Xeon X5570, KVM); "
+        source:
+          "Landau et al., SplitX, WIOV 2011: one exit costs about 2,000 cycles directly (Xeon X5570, KVM); "
           + "how it divides into exit and entry is assumed",
         certainty: .derived),
       CostFigure(
         .vmEntry, cycles: 700,
-        source: "Landau et al., SplitX, WIOV 2011: the rest of the 2,000 cycles of an exit; the division is assumed",
+        source:
+          "Landau et al., SplitX, WIOV 2011: the rest of the 2,000 cycles of an exit; the division is assumed",
         certainty: .derived),
       CostFigure(
-        .vmread, cycles: 40, source: "no printed source: some tens of cycles since Westmere", certainty: .assumed),
+        .vmread, cycles: 40, source: "no printed source: some tens of cycles since Westmere",
+        certainty: .assumed),
       CostFigure(
         .vmwrite, cycles: 40, source: "no printed source: taken equal to VMREAD", certainty: .assumed),
       CostFigure(
-        .vmptrld, cycles: 150, source: "no printed source: a few VMREADs and a memory access", certainty: .assumed),
+        .vmptrld, cycles: 150, source: "no printed source: a few VMREADs and a memory access",
+        certainty: .assumed),
       CostFigure(
         .invept, cycles: 500, source: "no printed source: of the order of a VM entry", certainty: .assumed),
       CostFigure(

@@ -17,7 +17,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   public init(
     _ configuration: MachineConfiguration, makeProcessor: (PhysicalMemory) throws -> P
   ) throws {
-    guard configuration.memorySize & 0xFFF == 0, configuration.memorySize >= MachineConfiguration.minimumMemory,
+    guard configuration.memorySize & 0xFFF == 0,
+      configuration.memorySize >= MachineConfiguration.minimumMemory,
       configuration.memorySize <= MachineConfiguration.maximumMemory
     else { throw MachineError.memorySize(configuration.memorySize) }
     self.configuration = configuration
