@@ -10,9 +10,6 @@ where RawValue: FixedWidthInteger & UnsignedInteger {
 }
 
 extension ControlWord {
-  @inlinable
-  init(bit: RawValue) { self.init(rawValue: 1 << bit) }
-
   /// The SDM's name of the control at `bit`, or nil if the SDM reserves it.
   public static func name(ofBit bit: UInt8) -> StaticString? {
     for position in 0..<controlCount {
@@ -32,16 +29,20 @@ extension ControlWord {
 
 /// The name of one control.
 public struct ControlName: Sendable {
-  /// The bit of the control in its word.
-  public let bit: UInt8
+  /// The control as a word: one bit is 1.
+  public let mask: UInt64
   /// The SDM's name, such as "HLT exiting".
   public let name: StaticString
 
   @inlinable
-  init<Word: ControlWord>(_ control: Word, _ name: StaticString) {
-    self.bit = UInt8(truncatingIfNeeded: control.rawValue.trailingZeroBitCount)
+  init(_ mask: UInt64, _ name: StaticString) {
+    self.mask = mask
     self.name = name
   }
+
+  /// The bit of the control in its word.
+  @inlinable
+  public var bit: UInt8 { UInt8(truncatingIfNeeded: mask.trailingZeroBitCount) }
 }
 
 /// A word of VMX controls by name: each has a VMCS field and a capability MSR.

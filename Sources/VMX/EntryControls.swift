@@ -7,22 +7,22 @@ public struct EntryControls: ControlWord {
   @inlinable
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-  @inlinable public static var loadDebugControls: Self { Self(bit: 2) }
-  @inlinable public static var ia32eModeGuest: Self { Self(bit: 9) }
-  @inlinable public static var entryToSMM: Self { Self(bit: 10) }
-  @inlinable public static var deactivateDualMonitorTreatment: Self { Self(bit: 11) }
-  @inlinable public static var loadPerfGlobalCtrl: Self { Self(bit: 13) }
-  @inlinable public static var loadPAT: Self { Self(bit: 14) }
-  @inlinable public static var loadEFER: Self { Self(bit: 15) }
-  @inlinable public static var loadBndcfgs: Self { Self(bit: 16) }
-  @inlinable public static var concealVMXFromPT: Self { Self(bit: 17) }
-  @inlinable public static var loadRTITCtl: Self { Self(bit: 18) }
-  @inlinable public static var loadUINV: Self { Self(bit: 19) }
-  @inlinable public static var loadCETState: Self { Self(bit: 20) }
-  @inlinable public static var loadLBRCtl: Self { Self(bit: 21) }
-  @inlinable public static var loadPKRS: Self { Self(bit: 22) }
-  @inlinable public static var loadFRED: Self { Self(bit: 23) }
-  @inlinable public static var loadSpecCtrl: Self { Self(bit: 24) }
+  @inlinable public static var loadDebugControls: Self { Self(rawValue: 1 << 2) }
+  @inlinable public static var ia32eModeGuest: Self { Self(rawValue: 1 << 9) }
+  @inlinable public static var entryToSMM: Self { Self(rawValue: 1 << 10) }
+  @inlinable public static var deactivateDualMonitorTreatment: Self { Self(rawValue: 1 << 11) }
+  @inlinable public static var loadPerfGlobalCtrl: Self { Self(rawValue: 1 << 13) }
+  @inlinable public static var loadPAT: Self { Self(rawValue: 1 << 14) }
+  @inlinable public static var loadEFER: Self { Self(rawValue: 1 << 15) }
+  @inlinable public static var loadBndcfgs: Self { Self(rawValue: 1 << 16) }
+  @inlinable public static var concealVMXFromPT: Self { Self(rawValue: 1 << 17) }
+  @inlinable public static var loadRTITCtl: Self { Self(rawValue: 1 << 18) }
+  @inlinable public static var loadUINV: Self { Self(rawValue: 1 << 19) }
+  @inlinable public static var loadCETState: Self { Self(rawValue: 1 << 20) }
+  @inlinable public static var loadLBRCtl: Self { Self(rawValue: 1 << 21) }
+  @inlinable public static var loadPKRS: Self { Self(rawValue: 1 << 22) }
+  @inlinable public static var loadFRED: Self { Self(rawValue: 1 << 23) }
+  @inlinable public static var loadSpecCtrl: Self { Self(rawValue: 1 << 24) }
 
   @inlinable public static var kind: ControlWordKind { .entry }
   @inlinable public static var controlCount: Int { names.count }
@@ -30,21 +30,21 @@ public struct EntryControls: ControlWord {
 
   /// Each control and its name in the SDM.
   public static let names: InlineArray<16, ControlName> = [
-    ControlName(Self.loadDebugControls, "Load debug controls"),
-    ControlName(Self.ia32eModeGuest, "IA-32e mode guest"),
-    ControlName(Self.entryToSMM, "Entry to SMM"),
-    ControlName(Self.deactivateDualMonitorTreatment, "Deactivate dual-monitor treatment"),
-    ControlName(Self.loadPerfGlobalCtrl, "Load IA32_PERF_GLOBAL_CTRL"),
-    ControlName(Self.loadPAT, "Load IA32_PAT"),
-    ControlName(Self.loadEFER, "Load IA32_EFER"),
-    ControlName(Self.loadBndcfgs, "Load IA32_BNDCFGS"),
-    ControlName(Self.concealVMXFromPT, "Conceal VMX from PT"),
-    ControlName(Self.loadRTITCtl, "Load IA32_RTIT_CTL"),
-    ControlName(Self.loadUINV, "Load UINV"),
-    ControlName(Self.loadCETState, "Load CET state"),
-    ControlName(Self.loadLBRCtl, "Load guest IA32_LBR_CTL"),
-    ControlName(Self.loadPKRS, "Load PKRS"),
-    ControlName(Self.loadFRED, "Load FRED"),
-    ControlName(Self.loadSpecCtrl, "Load IA32_SPEC_CTRL"),
+    ControlName(UInt64(Self.loadDebugControls.rawValue), "Load debug controls"),
+    ControlName(UInt64(Self.ia32eModeGuest.rawValue), "IA-32e mode guest"),
+    ControlName(UInt64(Self.entryToSMM.rawValue), "Entry to SMM"),
+    ControlName(UInt64(Self.deactivateDualMonitorTreatment.rawValue), "Deactivate dual-monitor treatment"),
+    ControlName(UInt64(Self.loadPerfGlobalCtrl.rawValue), "Load IA32_PERF_GLOBAL_CTRL"),
+    ControlName(UInt64(Self.loadPAT.rawValue), "Load IA32_PAT"),
+    ControlName(UInt64(Self.loadEFER.rawValue), "Load IA32_EFER"),
+    ControlName(UInt64(Self.loadBndcfgs.rawValue), "Load IA32_BNDCFGS"),
+    ControlName(UInt64(Self.concealVMXFromPT.rawValue), "Conceal VMX from PT"),
+    ControlName(UInt64(Self.loadRTITCtl.rawValue), "Load IA32_RTIT_CTL"),
+    ControlName(UInt64(Self.loadUINV.rawValue), "Load UINV"),
+    ControlName(UInt64(Self.loadCETState.rawValue), "Load CET state"),
+    ControlName(UInt64(Self.loadLBRCtl.rawValue), "Load guest IA32_LBR_CTL"),
+    ControlName(UInt64(Self.loadPKRS.rawValue), "Load PKRS"),
+    ControlName(UInt64(Self.loadFRED.rawValue), "Load FRED"),
+    ControlName(UInt64(Self.loadSpecCtrl.rawValue), "Load IA32_SPEC_CTRL"),
   ]
 }

@@ -7,11 +7,11 @@ public struct PinBasedControls: ControlWord {
   @inlinable
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-  @inlinable public static var externalInterruptExiting: Self { Self(bit: 0) }
-  @inlinable public static var nmiExiting: Self { Self(bit: 3) }
-  @inlinable public static var virtualNMIs: Self { Self(bit: 5) }
-  @inlinable public static var activatePreemptionTimer: Self { Self(bit: 6) }
-  @inlinable public static var processPostedInterrupts: Self { Self(bit: 7) }
+  @inlinable public static var externalInterruptExiting: Self { Self(rawValue: 1 << 0) }
+  @inlinable public static var nmiExiting: Self { Self(rawValue: 1 << 3) }
+  @inlinable public static var virtualNMIs: Self { Self(rawValue: 1 << 5) }
+  @inlinable public static var activatePreemptionTimer: Self { Self(rawValue: 1 << 6) }
+  @inlinable public static var processPostedInterrupts: Self { Self(rawValue: 1 << 7) }
 
   @inlinable public static var kind: ControlWordKind { .pinBased }
   @inlinable public static var controlCount: Int { names.count }
@@ -19,10 +19,10 @@ public struct PinBasedControls: ControlWord {
 
   /// Each control and its name in the SDM.
   public static let names: InlineArray<5, ControlName> = [
-    ControlName(Self.externalInterruptExiting, "External-interrupt exiting"),
-    ControlName(Self.nmiExiting, "NMI exiting"),
-    ControlName(Self.virtualNMIs, "Virtual NMIs"),
-    ControlName(Self.activatePreemptionTimer, "Activate VMX-preemption timer"),
-    ControlName(Self.processPostedInterrupts, "Process posted interrupts"),
+    ControlName(UInt64(Self.externalInterruptExiting.rawValue), "External-interrupt exiting"),
+    ControlName(UInt64(Self.nmiExiting.rawValue), "NMI exiting"),
+    ControlName(UInt64(Self.virtualNMIs.rawValue), "Virtual NMIs"),
+    ControlName(UInt64(Self.activatePreemptionTimer.rawValue), "Activate VMX-preemption timer"),
+    ControlName(UInt64(Self.processPostedInterrupts.rawValue), "Process posted interrupts"),
   ]
 }

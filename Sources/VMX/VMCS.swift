@@ -25,11 +25,11 @@ public struct VMCS: @unchecked Sendable {
   /// type "high" changes bits 63:32 alone.
   @inlinable
   public subscript(field: VMCSField) -> UInt64 {
-    get {
+    @inline(__always) get {
       let word = region.load(fromByteOffset: Self.fieldsOffset &+ field.slot &* 8, as: UInt64.self)
       return field.isHighAccess ? word >> 32 : word
     }
-    nonmutating set {
+    @inline(__always) nonmutating set {
       let offset = Self.fieldsOffset &+ field.slot &* 8
       var word = newValue & field.width.mask
       if field.isHighAccess {

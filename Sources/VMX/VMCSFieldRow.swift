@@ -36,7 +36,8 @@ public struct VMCSFieldRequirement: Equatable, Sendable {
 
   @inlinable
   init(
-    word: ControlWordKind?, controls: UInt64, exitControls: PrimaryExitControls = [], isSEAM: Bool = false
+    word: ControlWordKind?, controls: UInt64,
+    exitControls: PrimaryExitControls = PrimaryExitControls(rawValue: 0), isSEAM: Bool = false
   ) {
     self.word = word
     self.controls = controls
@@ -83,7 +84,9 @@ public struct VMCSFieldRequirement: Equatable, Sendable {
   }
 
   @inlinable
-  static func entry(_ controls: EntryControls, orExit exitControls: PrimaryExitControls = []) -> Self {
+  static func entry(
+    _ controls: EntryControls, orExit exitControls: PrimaryExitControls = PrimaryExitControls(rawValue: 0)
+  ) -> Self {
     Self(word: .entry, controls: UInt64(controls.rawValue), exitControls: exitControls)
   }
 
