@@ -1,0 +1,67 @@
+/// How an operand is encoded and how wide it is, by the codes of the SDM's opcode maps: a capital for the place
+/// (E the ModRM byte's r/m, G its reg, M memory only, R register only, I immediate, …), a small letter for the size
+/// (b, w, d, q bytes to quadwords; v the operand size; z the same but 4 at most; y 4, or 8 with W).
+///
+/// Source: SDM volume 2, "Opcode Map", "Codes for Addressing Method" and "Codes for Operand Type". Our own are n, the
+/// native size (8 in 64-bit mode, else 4), and the few that say so.
+enum OperandForm: UInt8 {
+  case none
+
+  // Places named by the opcode.
+  /// AL, the operand-sized rAX, CL and DX.
+  case al, rax, cl, dx
+  /// The register in the opcode's bits 2:0, byte-sized and operand-sized.
+  case zb, zv
+  /// The segment register in the opcode's bits 5:3.
+  case opcodeSegment
+  /// The constant 1 of the shifts by one.
+  case one
+
+  // Immediates: zero-extended byte, sign-extended byte, zero-extended word, sign-extended z, all of v.
+  case ib, ibs, iw, iz, iv
+  /// The byte behind another immediate: ENTER's nesting level.
+  case ibSecond
+  /// Relative branch displacements.
+  case jb, jz
+  /// A far pointer in the instruction.
+  case ap
+  /// Memory at an offset in the instruction.
+  case ob, ov
+
+  // Everything from here on takes a ModRM byte.
+  case eb, ew, ev, ey, ez, en
+  /// A register of the operand size, or a word of memory.
+  case evOrMw
+  case gb, gv, gy, gn
+  case gw
+  /// A register that holds an address: as wide as the address size.
+  case ga
+  /// An address only, of no size.
+  case m
+  case mb, mw, md, mq, mdq, mv, my
+  /// Twice the operand size: BOUND's pair.
+  case ma
+  /// A far pointer in memory.
+  case mp
+  /// A pseudo-descriptor in memory: limit and base.
+  case ms
+  /// 64 bytes of memory.
+  case mz
+  /// A general register in r/m, whatever the mod field says (MOV of control and debug registers).
+  case rn
+  /// A register in r/m.
+  case rv, ry
+  /// Segment, control and debug registers in reg.
+  case sw, cn, dn
+  /// The general register of VEX.vvvv.
+  case by
+
+  var usesModRM: Bool { rawValue >= OperandForm.eb.rawValue }
+  /// Whether an instruction with this destination works on bytes.
+  var isByte: Bool {
+    switch self {
+    case .al, .zb, .ob, .eb, .gb: true
+    default: false
+    }
+  }
+}
