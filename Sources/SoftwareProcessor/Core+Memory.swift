@@ -62,7 +62,7 @@ extension Core {
   /// Faults as a write of `count` bytes (at most 4096) at `linear` would, and changes no byte; afterwards a load and
   /// a store there complete.
   func checkWrite(_ linear: UInt64, count: Int, stack: Bool = false) throws(Interruption) {
-    let fault: Exception = stack ? .stackFault : .generalProtection
+    let fault: ExceptionVector = stack ? .stackSegmentFault : .generalProtection
     _ = try locate(linear, for: .write, privilege: currentPrivilege, canonicalFault: fault)
     let last = linear &+ UInt64(truncatingIfNeeded: count &- 1)
     guard last & ~0xFFF != linear & ~0xFFF else { return }
@@ -81,7 +81,7 @@ extension Core {
   func loadSlowly<T: MemoryInteger>(
     _ linear: UInt64, as type: T.Type, privilege: Privilege, stack: Bool
   ) throws(Interruption) -> T {
-    let fault: Exception = stack ? .stackFault : .generalProtection
+    let fault: ExceptionVector = stack ? .stackSegmentFault : .generalProtection
     let first = try locate(linear, for: .read, privilege: privilege, canonicalFault: fault)
     let head = bytesOnFirstPage(linear, of: T.self)
     if head == MemoryLayout<T>.size { return loadPhysical(first, as: T.self) }
@@ -100,7 +100,7 @@ extension Core {
   func storeSlowly<T: MemoryInteger>(
     _ value: T, at linear: UInt64, privilege: Privilege, stack: Bool
   ) throws(Interruption) {
-    let fault: Exception = stack ? .stackFault : .generalProtection
+    let fault: ExceptionVector = stack ? .stackSegmentFault : .generalProtection
     let first = try locate(linear, for: .write, privilege: privilege, canonicalFault: fault)
     let head = bytesOnFirstPage(linear, of: T.self)
     if head == MemoryLayout<T>.size { return storePhysical(value, at: first) }

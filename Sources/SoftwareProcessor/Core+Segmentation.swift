@@ -6,7 +6,7 @@ extension Core {
   func linearAddress(
     _ segment: SegmentRegister, _ offset: UInt64, count: Int, access: MemoryAccess
   ) throws(Interruption) -> UInt64 {
-    let fault: Exception = segment == .ss ? .stackFault : .generalProtection
+    let fault: ExceptionVector = segment == .ss ? .stackSegmentFault : .generalProtection
     if is64BitMode {
       let based = segment == .fs || segment == .gs
       let linear = based ? self[segment].base &+ offset : offset

@@ -1,3 +1,5 @@
+import X86
+
 // MARK: - Contexts
 
 extension Core {
@@ -81,7 +83,7 @@ extension Core {
   /// `canonicalFault` is what a non-canonical address raises: #SS for stack references, else #GP.
   func locate(
     _ linear: UInt64, for access: MemoryAccess, privilege: Privilege,
-    canonicalFault: Exception = .generalProtection
+    canonicalFault: ExceptionVector = .generalProtection
   ) throws(Interruption) -> UInt64 {
     let tags = cpu.pointee.contexts
     let context = access == .execute ? tags.fetch : privilege == .implicitSupervisor ? tags.system : tags.data

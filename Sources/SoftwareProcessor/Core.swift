@@ -63,7 +63,7 @@ extension Core {
 extension Core {
   /// Makes `exception` the pending event: `throw core.raise(.generalProtection, errorCode: 0)`.
   @inline(never)
-  func raise(_ exception: Exception, errorCode: UInt32 = 0) -> Interruption {
+  func raise(_ exception: ExceptionVector, errorCode: UInt32 = 0) -> Interruption {
     cpu.pointee.pending.vector = exception.rawValue
     cpu.pointee.pending.hasErrorCode = exception.hasErrorCode
     cpu.pointee.pending.errorCode = errorCode
