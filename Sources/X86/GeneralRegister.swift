@@ -4,6 +4,12 @@
 public enum GeneralRegister: UInt8, CaseIterable, Sendable {
   case rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi
   case r8, r9, r10, r11, r12, r13, r14, r15
+
+  /// The register that bits 3:0 of `number` encode.
+  @inlinable
+  public init(number: UInt64) {
+    self = Self(rawValue: UInt8(truncatingIfNeeded: number) & 0xF) ?? .rax
+  }
 }
 
 /// The registers that a VMCS does not hold, as one block of memory shared by a processor and L0.
