@@ -1,1 +1,0 @@
-// Translation: page walk, EPT walk and composition, as pure functions.
