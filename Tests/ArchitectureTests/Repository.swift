@@ -26,7 +26,9 @@ enum Repository {
   static func files(under folder: String, extensions: Set<String>) throws -> [SourceFile] {
     let start = root.appendingPathComponent(folder)
     let keys: [URLResourceKey] = [.isRegularFileKey, .isSymbolicLinkKey]
-    guard let walk = FileManager.default.enumerator(at: start, includingPropertiesForKeys: keys) else { return [] }
+    guard let walk = FileManager.default.enumerator(at: start, includingPropertiesForKeys: keys) else {
+      return []
+    }
     var files: [SourceFile] = []
     for case let url as URL in walk where extensions.contains(url.pathExtension) {
       let values = try url.resourceValues(forKeys: Set(keys))

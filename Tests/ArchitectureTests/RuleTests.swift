@@ -30,7 +30,8 @@ struct RuleSample: Sendable, CustomTestStringConvertible {
     RuleSample(
       Rules.nestedCoreKnowsNoProcessor, path: "Sources/NestedVMX/File.swift", bad: "import Processor",
       good: "import VMX"),
-    RuleSample(Rules.hypervisorKnowsOnlyTheContract, bad: "import SoftwareProcessor", good: "import Processor"),
+    RuleSample(
+      Rules.hypervisorKnowsOnlyTheContract, bad: "import SoftwareProcessor", good: "import Processor"),
     RuleSample(
       Rules.embeddedImportsNothingOutside, path: "Sources/VMX/File.swift", bad: "import Foundation",
       good: "import X86"),
@@ -66,7 +67,8 @@ struct RuleSample: Sendable, CustomTestStringConvertible {
   }
 
   @Test(arguments: [
-    Rules.nestedCoreKnowsNoProcessor, Rules.hypervisorKnowsOnlyTheContract, Rules.embeddedImportsNothingOutside,
+    Rules.nestedCoreKnowsNoProcessor, Rules.hypervisorKnowsOnlyTheContract,
+    Rules.embeddedImportsNothingOutside,
     Rules.embeddedLanguage, Rules.noTraps, Rules.nothingLeftUndone, Rules.fileLength,
   ])
   func sourcesKeepTheRule(_ rule: Rule) throws {

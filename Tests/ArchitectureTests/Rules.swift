@@ -63,7 +63,8 @@ enum Rules {
   }
 
   /// Foundation does not exist for guests.
-  static let embeddedImportsNothingOutside = Rule("Embedded targets import nothing from outside the package") {
+  static let embeddedImportsNothingOutside = Rule("Embedded targets import nothing from outside the package")
+  {
     file in
     guard let target = file.target, embedded.contains(target) else { return [] }
     return SwiftText.imports(in: file.text).filter { systemModules.contains($0.module) }.map {
@@ -110,8 +111,12 @@ enum Rules {
   static let fileLength = Rule("a file has at most \(longestFile) lines unless it is a table") { file in
     let lines = SwiftText.lines(of: file.text)
     guard lines.count > longestFile else { return [] }
-    let code = SwiftText.lines(of: SwiftText.withoutComments(file.text)).filter { !$0.text.allSatisfy(\.isWhitespace) }
-    let rows = code.filter { $0.text.contains(/^\s*(?:\.\w+\(|\w+\("|\w+\(\.|\(|\[|case |(?:\w+ )*static let |\.\w+,)/) }
+    let code = SwiftText.lines(of: SwiftText.withoutComments(file.text)).filter {
+      !$0.text.allSatisfy(\.isWhitespace)
+    }
+    let rows = code.filter {
+      $0.text.contains(/^\s*(?:\.\w+\(|\w+\("|\w+\(\.|\(|\[|case |(?:\w+ )*static let |\.\w+,)/)
+    }
     guard rows.count * 4 < code.count * 3 else { return [] }
     return ["\(file.path): \(lines.count) lines, and only \(rows.count) of \(code.count) are rows of a table"]
   }
@@ -119,7 +124,9 @@ enum Rules {
   /// A path of the machine that somebody worked on means nothing on another one.
   static let noMachinePaths = Rule("no path of one machine") { file in
     let places = ["home", "root", "Users", "opt", "mnt", "work"].joined(separator: "|")
-    guard let pattern = try? Regex("(^|[\\s\"'`(=:,])/(\(places))/\\w") else { return ["the pattern is malformed"] }
+    guard let pattern = try? Regex("(^|[\\s\"'`(=:,])/(\(places))/\\w") else {
+      return ["the pattern is malformed"]
+    }
     return SwiftText.lines(of: file.text).filter { $0.text.contains(pattern) }.map {
       "\(file.path):\($0.number): \($0.text)"
     }

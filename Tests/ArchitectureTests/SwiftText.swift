@@ -69,6 +69,8 @@ enum SwiftText {
   }
 
   static func lines(of text: String) -> [(number: Int, text: Substring)] {
-    text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().map { ($0.offset + 1, $0.element) }
+    text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().map {
+      ($0.offset + 1, $0.element)
+    }
   }
 }
