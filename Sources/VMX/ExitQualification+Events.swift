@@ -74,7 +74,7 @@ public enum EntryFailureQualification: UInt64, Sendable {
   case none = 0
   /// Loading the PDPTEs failed.
   case pdpteLoading = 2
-  /// An NMI was to be injected while events are blocked by MOV SS.
+  /// An NMI was to be injected while events are blocked by STI.
   case nmiInjectionBlocked = 3
   /// The VMCS link pointer was refused.
   case invalidLinkPointer = 4
