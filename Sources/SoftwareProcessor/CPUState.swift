@@ -72,6 +72,8 @@ struct CPUState {
 
   /// The tags of the translation contexts in use; see ``TranslationContexts``.
   var contexts = ContextTags()
+  /// What an entry of the jump cache must carry to be good now: the fetch context, the mode and a generation.
+  var jumpStamp: UInt64 = 0
   /// Where everything outside the block is.
   var machine: MachinePointers
 }

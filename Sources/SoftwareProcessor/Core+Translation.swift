@@ -8,9 +8,12 @@ extension Core {
 
   /// Selects the contexts of the current privilege and of the processor's own accesses.
   func selectContexts() {
-    if selectExistingContexts() { return }
-    translations.pointee.reset()
-    _ = selectExistingContexts()
+    if !selectExistingContexts() {
+      translations.pointee.reset()
+      blocks.pointee.generation &+= 1
+      _ = selectExistingContexts()
+    }
+    stampJumps()
   }
 
   private func selectExistingContexts() -> Bool {
@@ -43,7 +46,7 @@ extension Core {
   /// Forgets every translation.
   func forgetTranslations() {
     translations.pointee.reset()
-    forgetJumps()
+    blocks.pointee.generation &+= 1
     selectContexts()
   }
 
@@ -57,7 +60,7 @@ extension Core {
         && (vpid ?? context.vpid) == context.vpid
         && (pcid ?? contextPCID) == contextPCID
     }
-    forgetJumps()
+    blocks.pointee.generation &+= 1
     selectContexts()
   }
 
@@ -97,7 +100,12 @@ extension Core {
       }
     let tag = linear & ~0xFFF | context
     if table[index].tag & ~TranslationCache.holdsCode == tag {
-      return physicalAddress(linear, addend: table[index].addend)
+      let physical = physicalAddress(linear, addend: table[index].addend)
+      // The page may hold no decoded code any more.
+      if cpu.pointee.machine.codePages[Int(truncatingIfNeeded: physical &>> 12)] == 0 {
+        table[index].tag = tag
+      }
+      return physical
     }
     guard isCanonical(linear) else { throw raise(canonicalFault) }
     let found = try translate(linear, access: access, privilege: privilege)

@@ -1,0 +1,68 @@
+import InstructionDecoder
+import X86
+
+extension Core {
+  /// MOV, MOVNTI, MOVZX and moves of a segment register's selector.
+  func executeMove(_ instruction: borrowing Instruction) throws(Interruption) {
+    try set(instruction.operand0, instruction, try value(of: instruction.operand1, instruction))
+  }
+
+  /// MOVSX and MOVSXD.
+  func executeMoveSigned(_ instruction: borrowing Instruction) throws(Interruption) {
+    let source = try value(of: instruction.operand1, instruction)
+    try set(instruction.operand0, instruction, OperandSize(instruction.operand1.size).extended(source))
+  }
+
+  /// CMOVcc: the source is read, and a 32-bit destination zero-extended, whatever the condition.
+  func executeConditionalMove(_ instruction: borrowing Instruction) throws(Interruption) {
+    let size = OperandSize(instruction.operand0.size)
+    let source = try value(of: instruction.operand1, instruction)
+    let register = instruction.operand0.register
+    let holds = flags.pointee.holds(instruction.condition)
+    writeRegister(register, holds ? source : self[register: register], size)
+  }
+
+  /// MOVBE.
+  func executeMoveSwapped(_ instruction: borrowing Instruction) throws(Interruption) {
+    let size = OperandSize(instruction.operand0.size)
+    let source = try value(of: instruction.operand1, instruction)
+    try set(instruction.operand0, instruction, source.byteSwapped &>> (64 &- size.bits))
+  }
+
+  /// BSWAP; of a word it is undefined, and gives zero as processors do.
+  func executeByteSwap(_ instruction: borrowing Instruction) {
+    let size = OperandSize(instruction.operand0.size)
+    let register = instruction.operand0.register
+    let swapped = readRegister(register, size).byteSwapped &>> (64 &- size.bits)
+    writeRegister(register, size == .word ? 0 : swapped, size)
+  }
+
+  /// XLAT: AL = the byte at rBX + AL.
+  func executeTranslateByte(_ instruction: borrowing Instruction) throws(Interruption) {
+    let offset = OperandSize(instruction.addressSize).truncated(self[.rbx] &+ (self[.rax] & 0xFF))
+    let value = try loadSegmented(instruction.address.segment, offset, as: UInt8.self)
+    writeRegister(0, UInt64(value), .byte)
+  }
+
+  /// BOUND.
+  func executeBound(_ instruction: borrowing Instruction) throws(Interruption) {
+    let size = OperandSize(instruction.operandSize)
+    let segment = instruction.address.segment
+    let start = offset(of: instruction)
+    let linear = try linearAddress(segment, start, count: Int(size.bytes) &* 2, access: .read)
+    let lower = Int64(bitPattern: size.extended(try load(linear, size)))
+    let upper = Int64(bitPattern: size.extended(try load(linear &+ UInt64(size.bytes), size)))
+    let index = Int64(bitPattern: size.extended(self[register: instruction.operand0.register]))
+    guard index >= lower, index <= upper else { throw raise(.boundRangeExceeded) }
+  }
+
+  /// LAHF.
+  func executeLoadFlags() {
+    self[.rax] = self[.rax] & ~0xFF00 | (rflags & 0xFF) &<< 8
+  }
+
+  /// SAHF.
+  func executeStoreFlags() {
+    flags.pointee.replace(StatusFlags.all & 0xFF, with: self[.rax] &>> 8)
+  }
+}
