@@ -1,0 +1,146 @@
+import Translation
+import VMX
+import X86
+
+/// The composed EPTs: ept02 for each of the EPT pointers that L1 used last, filled on demand.
+///
+/// Notation: an L2-physical address is mapped by ept12 to L1-physical, and by ept01 to L0-physical. A leaf of ept02
+/// maps the 4-KByte page at once, with the permissions that both give.
+struct ComposedEPT<Pages: L0Pages>: ~Copyable {
+  /// The number of EPTPs of L1 whose composed tables L0 keeps.
+  static var slotCount: Int { 8 }
+
+  /// One composed EPT. Its root page stays, so that its EPTP is the slot's for good.
+  struct Root {
+    var page: L0Page
+    /// The EPTP of L1 that it composes, or nil if it is unused and empty.
+    var eptp12: UInt64?
+    /// When it was used last.
+    var stamp: UInt64 = 0
+  }
+
+  let pages: Pages
+  var roots: InlineArray<8, Root>
+  var clock: UInt64 = 0
+  /// The root that vmcs02 uses.
+  var current = 0
+
+  init(_ pages: Pages) throws(NestedSetupError) {
+    self.pages = pages
+    let first = try OwnPages.page(pages)
+    roots = InlineArray(repeating: Root(page: first))
+    for slot in 1..<Self.slotCount { roots[slot].page = try OwnPages.page(pages) }
+  }
+
+  /// The EPTP of a slot: write-back, a walk of 4 levels, no accessed and dirty flags.
+  func eptPointer(ofSlot slot: Int) -> UInt64 {
+    guard slot >= 0, slot < Self.slotCount else { return 0 }
+    return roots[slot].page.address.rawValue | 3 << 3 | 6
+  }
+
+  /// Makes the composed EPT of `eptp12` current; returns the slot whose former contents were dropped for it, if any.
+  mutating func select(_ eptp12: UInt64) -> Int? {
+    clock &+= 1
+    var oldest = 0
+    for slot in 0..<Self.slotCount {
+      if roots[slot].eptp12 == eptp12 {
+        roots[slot].stamp = clock
+        current = slot
+        return nil
+      }
+      if roots[slot].stamp < roots[oldest].stamp { oldest = slot }
+    }
+    let wasUsed = roots[oldest].eptp12 != nil
+    drop(slot: oldest)
+    roots[oldest].eptp12 = eptp12
+    roots[oldest].stamp = clock
+    current = oldest
+    return wasUsed ? oldest : nil
+  }
+
+  /// Drops the mappings of every EPTP with the same EPT PML4 table as `eptp12` (bits 51:12), or of all; returns the
+  /// slots that lost mappings.
+  mutating func drop(matching eptp12: UInt64?) -> UInt32 {
+    var dropped: UInt32 = 0
+    for slot in 0..<Self.slotCount {
+      guard let mine = roots[slot].eptp12 else { continue }
+      if let eptp12, (mine ^ eptp12) & EPTTable.addressMask != 0 { continue }
+      drop(slot: slot)
+      dropped |= 1 << UInt32(slot)
+    }
+    return dropped
+  }
+
+  /// Frees the tables under a root, and clears it.
+  mutating func drop(slot: Int) {
+    EPTTable.freeTables(under: roots[slot].page.bytes, level: 4, pages)
+  }
+
+  /// Maps the page of `guest` in the current composed EPT; false if the pool has no page for a table.
+  mutating func map(
+    _ guest: PhysicalAddress<L2>, to page: PhysicalAddress<L0>, _ permissions: Permissions, memoryType: UInt8,
+    counting work: inout WorkCounters
+  ) -> Bool {
+    var table = roots[current].page.bytes
+    var level: UInt64 = 4
+    while level > 1 {
+      guard let next = EPTTable.next(table, EPTTable.index(guest.rawValue, level), pages, &work) else {
+        return false
+      }
+      table = next
+      level &-= 1
+    }
+    let leaf =
+      page.rawValue & EPTTable.addressMask | UInt64(permissions.rawValue) | UInt64(memoryType & 7) << 3
+    EPTTable.store(leaf, table, EPTTable.index(guest.rawValue, 1))
+    work.memoryWrites &+= 1
+    return true
+  }
+}
+
+/// One 4-KByte EPT paging structure as L0 builds it: 512 entries.
+enum EPTTable {
+  /// Bits 51:12 of an entry or an EPTP.
+  static var addressMask: UInt64 { 0x000F_FFFF_FFFF_F000 }
+
+  /// The index of the entry that `guest` selects at `level`, 4 for the EPT PML4 table down to 1.
+  static func index(_ guest: UInt64, _ level: UInt64) -> Int {
+    Int(truncatingIfNeeded: guest >> (12 &+ 9 &* (level &- 1)) & 0x1FF)
+  }
+
+  static func load(_ table: UnsafeMutableRawPointer, _ index: Int) -> UInt64 {
+    table.load(fromByteOffset: index &* 8, as: UInt64.self)
+  }
+
+  static func store(_ entry: UInt64, _ table: UnsafeMutableRawPointer, _ index: Int) {
+    table.storeBytes(of: entry, toByteOffset: index &* 8, as: UInt64.self)
+  }
+
+  /// The table that an entry refers to, made if there is none; nil if the pool is exhausted.
+  static func next<Pages: L0Pages>(
+    _ table: UnsafeMutableRawPointer, _ index: Int, _ pages: Pages, _ work: inout WorkCounters
+  ) -> UnsafeMutableRawPointer? {
+    let entry = load(table, index)
+    work.memoryReads &+= 1
+    if entry != 0 { return pages.pointer(to: PhysicalAddress(entry & addressMask)) }
+    guard let page = pages.allocate() else { return nil }
+    store(page.address.rawValue | 7, table, index)
+    work.memoryWrites &+= 1
+    return page.bytes
+  }
+
+  /// Frees every table below `table`, which is one of `level`, and clears it. The recursion is at most 3 deep.
+  static func freeTables<Pages: L0Pages>(
+    under table: UnsafeMutableRawPointer, level: UInt64, _ pages: Pages
+  ) {
+    for index in 0..<512 {
+      let entry = load(table, index)
+      guard entry != 0 else { continue }
+      store(0, table, index)
+      guard level > 1 else { continue }
+      let address = PhysicalAddress<L0>(entry & addressMask)
+      if level > 2, let next = pages.pointer(to: address) { freeTables(under: next, level: level &- 1, pages) }
+      pages.free(address)
+    }
+  }
+}

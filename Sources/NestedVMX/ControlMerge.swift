@@ -1,0 +1,84 @@
+import VMX
+
+/// How each bit of a word of controls in vmcs02 comes about. A bit of no set is 0, but for what the processor fixes.
+public struct ControlMerge: Equatable, Sendable {
+  /// 1 if L0 or L1 wants it: it asks for a VM exit.
+  public var union: UInt64 = 0
+  /// 1 if both give it to L2.
+  public var intersection: UInt64 = 0
+  /// As in vmcs12.
+  public var fromL1: UInt64 = 0
+  /// As in vmcs01.
+  public var fromL0: UInt64 = 0
+  /// Decided by what L0 prepared: the bitmaps, the preemption timer.
+  public var derived: UInt64 = 0
+  /// 1, because L0 keeps L2's and L1's values apart by it.
+  public var always: UInt64 = 0
+
+  /// The word, before the processor's fixed settings; `derived` are the derived bits that are 1.
+  @inlinable
+  func merged(_ word01: UInt64, _ word12: UInt64, derived derivedBits: UInt64) -> UInt64 {
+    (word01 | word12) & union | word01 & word12 & intersection | word12 & fromL1 | word01 & fromL0
+      | derivedBits & derived | always
+  }
+
+  /// The bits that any set has.
+  @inlinable
+  var all: UInt64 { union | intersection | fromL1 | fromL0 | derived | always }
+}
+
+extension ControlMerge {
+  @inlinable
+  static func pin(_ controls: PinBasedControls) -> UInt64 { UInt64(controls.rawValue) }
+  @inlinable
+  static func primary(_ controls: PrimaryProcessorBasedControls) -> UInt64 { UInt64(controls.rawValue) }
+  @inlinable
+  static func secondary(_ controls: SecondaryProcessorBasedControls) -> UInt64 { UInt64(controls.rawValue) }
+  @inlinable
+  static func exit(_ controls: PrimaryExitControls) -> UInt64 { UInt64(controls.rawValue) }
+  @inlinable
+  static func entry(_ controls: EntryControls) -> UInt64 { UInt64(controls.rawValue) }
+
+  /// The pin-based controls.
+  public static var pinBased: Self {
+    Self(
+      union: pin([.externalInterruptExiting, .nmiExiting]),
+      fromL1: pin([.virtualNMIs, .activatePreemptionTimer]))
+  }
+
+  /// The primary processor-based controls.
+  public static var primary: Self {
+    Self(
+      union: primary([
+        .useTSCOffsetting, .hltExiting, .invlpgExiting, .mwaitExiting, .rdpmcExiting, .rdtscExiting,
+        .cr3LoadExiting, .cr3StoreExiting, .cr8LoadExiting, .cr8StoreExiting, .movDRExiting, .monitorTrapFlag,
+        .monitorExiting, .pauseExiting, .activateSecondaryControls,
+      ]),
+      fromL1: primary([.interruptWindowExiting, .useTPRShadow, .nmiWindowExiting]),
+      derived: primary([.unconditionalIOExiting, .useIOBitmaps, .useMSRBitmaps]))
+  }
+
+  /// The secondary processor-based controls. What enables an instruction is given by both; EPT and VPID are L0's.
+  public static var secondary: Self {
+    Self(
+      union: secondary([.descriptorTableExiting, .wbinvdExiting, .rdrandExiting, .rdseedExiting]),
+      intersection: secondary([.enableRDTSCP, .enableINVPCID, .enableUserWaitAndPause]),
+      fromL1: secondary([.unrestrictedGuest, .pauseLoopExiting]),
+      fromL0: secondary([.enableEPT, .enableVPID]))
+  }
+
+  /// The VM-exit controls. VM exits go to L0; L1's controls are performed when L0 reflects one.
+  public static var exit: Self {
+    Self(
+      fromL0: exit([.hostAddressSpaceSize, .acknowledgeInterruptOnExit, .loadPAT, .loadEFER]),
+      derived: exit([.savePreemptionTimerValue]),
+      always: exit([.saveDebugControls, .savePAT, .saveEFER]))
+  }
+
+  /// The VM-entry controls.
+  public static var entry: Self {
+    Self(
+      fromL1: entry([.ia32eModeGuest]),
+      always: entry([.loadDebugControls, .loadPAT, .loadEFER]))
+  }
+}

@@ -1,0 +1,189 @@
+import VMX
+import X86
+
+/// What L0 prepared for the merge: the inputs that are in neither vmcs01 nor vmcs12.
+public struct MergeContext: Sendable {
+  /// What the processor that runs vmcs02 allows.
+  public var processor = VMXCapabilities()
+  /// The EPTP of the composed EPT, or ept01's.
+  public var eptPointer: UInt64 = 0
+  /// The VPID of L2, or 0.
+  public var vpid: UInt64 = 0
+  /// The I/O and MSR controls that follow from the bitmaps of both levels.
+  public var bitmapControls: PrimaryProcessorBasedControls = []
+  /// The L0-physical addresses of the merged bitmaps, as far as `bitmapControls` uses them.
+  public var ioBitmapA: UInt64 = 0
+  public var ioBitmapB: UInt64 = 0
+  public var msrBitmap: UInt64 = 0
+  /// The L0-physical address of L2's virtual-APIC page.
+  public var virtualAPICPage: UInt64 = 0
+  /// The PDPTEs of L2, as far as it uses PAE paging.
+  public var pdptes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+  public init() {}
+}
+
+/// The merge of vmcs01 and vmcs12 into vmcs02: the rules of ``MergeRow`` as arithmetic.
+public enum Merge {
+  /// Writes every field of vmcs02 that the merge decides.
+  public static func merge(
+    vmcs01: VMCS, vmcs12: VMCS, into vmcs02: VMCS, context: borrowing MergeContext,
+    counting work: inout WorkCounters
+  ) {
+    for position in 0..<MergeRow.all.count {
+      let row = MergeRow.all[position]
+      switch row.rule {
+      case .absent: continue
+      case .fromL1:
+        vmcs02[row.field] = vmcs12[row.field]
+        work.memoryReads &+= 1
+      case .fromL0:
+        vmcs02[row.field] = vmcs01[row.field]
+        work.vmcsReads &+= 1
+      default:
+        vmcs02[row.field] = value(of: row, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
+        work.memoryReads &+= 1
+        work.vmcsReads &+= 1
+      }
+      work.vmcsWrites &+= 1
+      work.fieldsCopied &+= 1
+    }
+  }
+
+  /// The value that the merge gives `row`'s field, 0 if it is absent.
+  static func value(
+    of row: MergeRow, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
+  ) -> UInt64 {
+    let field = row.field
+    switch row.rule {
+    case .fromL1: return vmcs12[field]
+    case .fromL0: return vmcs01[field]
+    case .union: return vmcs01[field] | vmcs12[field]
+    case .intersection: return vmcs01[field] & vmcs12[field]
+    case .control(let merge):
+      return controls(merge, field, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
+    case .translated(.virtualAPICPage): return context.virtualAPICPage
+    case .derived(let derivation):
+      return derived(derivation, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
+    case .absent: return 0
+    }
+  }
+
+  /// A word of controls, with the settings that the processor fixes.
+  static func controls(
+    _ merge: ControlMerge, _ field: VMCSField, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
+  ) -> UInt64 {
+    let isSecondary = field == .secondaryProcessorBasedControls
+    let word01 = isSecondary ? UInt64(vmcs01.effectiveSecondaryControls.rawValue) : vmcs01[field]
+    let word12 = isSecondary ? UInt64(vmcs12.effectiveSecondaryControls.rawValue) : vmcs12[field]
+    let word = merge.merged(word01, word12, derived: derivedControls(field, vmcs12: vmcs12, context: context))
+    guard let kind = kind(of: field) else { return word }
+    return context.processor.capability(of: kind).adjusted(word)
+  }
+
+  /// The derived controls of a word that are 1.
+  static func derivedControls(
+    _ field: VMCSField, vmcs12: VMCS, context: borrowing MergeContext
+  ) -> UInt64 {
+    switch field {
+    case .primaryProcessorBasedControls: return UInt64(context.bitmapControls.rawValue)
+    case .exitControls:
+      // The timer goes on counting down across exits that L0 keeps.
+      let isActive = vmcs12.pinBasedControls.contains(.activatePreemptionTimer)
+      return isActive ? UInt64(PrimaryExitControls.savePreemptionTimerValue.rawValue) : 0
+    default: return 0
+    }
+  }
+
+  /// Which control word `field` is.
+  static func kind(of field: VMCSField) -> ControlWordKind? {
+    switch field {
+    case .pinBasedControls: .pinBased
+    case .primaryProcessorBasedControls: .primaryProcessorBased
+    case .secondaryProcessorBasedControls: .secondaryProcessorBased
+    case .exitControls: .exit
+    case .entryControls: .entry
+    default: nil
+    }
+  }
+}
+
+extension Merge {
+  /// The derivations, by name.
+  static func derived(
+    _ derivation: Derivation, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
+  ) -> UInt64 {
+    switch derivation {
+    case .vpid: context.vpid
+    case .ioBitmapA: context.ioBitmapA
+    case .ioBitmapB: context.ioBitmapB
+    case .msrBitmap: context.msrBitmap
+    case .tscOffset: tscOffset(vmcs01: vmcs01, vmcs12: vmcs12)
+    case .eptPointer: context.eptPointer
+    case .pageFaultErrorCodeMask: wantsPageFaults(vmcs01) ? 0 : vmcs12[.pageFaultErrorCodeMask]
+    case .pageFaultErrorCodeMatch: wantsPageFaults(vmcs01) ? 0 : vmcs12[.pageFaultErrorCodeMatch]
+    case .cr0ReadShadow: readShadow(.cr0ReadShadow, .cr0GuestHostMask, .guestCR0, vmcs12)
+    case .cr4ReadShadow: readShadow(.cr4ReadShadow, .cr4GuestHostMask, .guestCR4, vmcs12)
+    case .guestCR0: guestCR0(vmcs12: vmcs12, context: context)
+    case .guestCR4: context.processor.cr4.adjusted(vmcs12[.guestCR4])
+    case .guestEFER: guestEFER(vmcs01: vmcs01, vmcs12: vmcs12)
+    case .guestPAT: loaded(.guestPAT, by: .loadPAT, vmcs01: vmcs01, vmcs12: vmcs12)
+    case .guestDR7: loaded(.guestDR7, by: .loadDebugControls, vmcs01: vmcs01, vmcs12: vmcs12)
+    case .guestDebugCtl: loaded(.guestDebugCtl, by: .loadDebugControls, vmcs01: vmcs01, vmcs12: vmcs12)
+    case .pdpte0: context.pdptes.0
+    case .pdpte1: context.pdptes.1
+    case .pdpte2: context.pdptes.2
+    case .pdpte3: context.pdptes.3
+    case .noLink: .max
+    }
+  }
+
+  /// The sum of the offsets in use: L2's TSC is L1's plus what L1 adds.
+  static func tscOffset(vmcs01: VMCS, vmcs12: VMCS) -> UInt64 {
+    let offset01 = vmcs01.primaryProcessorBasedControls.contains(.useTSCOffsetting) ? vmcs01[.tscOffset] : 0
+    let offset12 = vmcs12.primaryProcessorBasedControls.contains(.useTSCOffsetting) ? vmcs12[.tscOffset] : 0
+    return offset01 &+ offset12
+  }
+
+  /// Whether L0 intercepts every page fault of its guests.
+  static func wantsPageFaults(_ vmcs01: VMCS) -> Bool {
+    vmcs01[.exceptionBitmap] & 1 << UInt64(ExceptionVector.pageFault.rawValue) != 0
+  }
+
+  /// What L2 reads of a control register: in the bits that L1 owns L1's shadow, in all others L2's own value, which
+  /// matters for the bits that only L0 owns.
+  static func readShadow(
+    _ shadow: VMCSField, _ mask: VMCSField, _ register: VMCSField, _ vmcs12: VMCS
+  ) -> UInt64 {
+    vmcs12[shadow] & vmcs12[mask] | vmcs12[register] & ~vmcs12[mask]
+  }
+
+  /// L2's CR0, with the bits that VMX operation fixes; an unrestricted guest is free in PE and PG.
+  static func guestCR0(vmcs12: VMCS, context: borrowing MergeContext) -> UInt64 {
+    var fixed = context.processor.cr0
+    if vmcs12.effectiveSecondaryControls.contains(.unrestrictedGuest) {
+      fixed.allowed0 &= ~(CR0.pe.rawValue | CR0.pg.rawValue)
+    }
+    return fixed.adjusted(vmcs12[.guestCR0])
+  }
+
+  /// vmcs12's value of a field if its VM-entry controls load it, else L1's own value at the VM entry.
+  static func loaded(
+    _ field: VMCSField, by control: EntryControls, vmcs01: VMCS, vmcs12: VMCS
+  ) -> UInt64 {
+    vmcs12.entryControls.contains(control) ? vmcs12[field] : vmcs01[field]
+  }
+
+  /// L2's IA32_EFER. Without "load IA32_EFER", VM entry changes only LMA and LME (SDM volume 3, "Loading Guest
+  /// Control Registers, Debug Registers, and MSRs").
+  static func guestEFER(vmcs01: VMCS, vmcs12: VMCS) -> UInt64 {
+    if vmcs12.entryControls.contains(.loadEFER) { return vmcs12[.guestEFER] }
+    let isLong = vmcs12.entryControls.contains(.ia32eModeGuest)
+    var efer = EFER(rawValue: vmcs01[.guestEFER])
+    if isLong { efer.insert(.lma) } else { efer.remove(.lma) }
+    if CR0(rawValue: vmcs12[.guestCR0]).contains(.pg) {
+      if isLong { efer.insert(.lme) } else { efer.remove(.lme) }
+    }
+    return efer.rawValue
+  }
+}

@@ -1,0 +1,108 @@
+import Translation
+import VMX
+import X86
+
+/// What became of an EPT violation of L2.
+enum EPTOutcome {
+  /// ept02 maps the page now.
+  case filled
+  /// ept12 forbids the access, or is misconfigured: the exit is L1's.
+  case forL1(ExitReason, qualification: UInt64)
+  /// ept01 maps no such page of L1, or forbids the access.
+  case forL0(PhysicalAddress<L1>)
+  /// L0 has no page for a table of ept02.
+  case exhausted
+}
+
+extension VirtualVMX {
+  /// Whether L1 runs L2 with EPT.
+  var usesEPT12: Bool { vmcs12Region.effectiveSecondaryControls.contains(.enableEPT) }
+
+  /// The EPTP of vmcs02: the composed EPT's, or ept01's if L1 uses no EPT, for then L2-physical is L1-physical.
+  mutating func eptPointer02() -> UInt64 {
+    guard usesEPT12 else { return vmcs01[.eptPointer] }
+    work.memoryReads &+= 1
+    if let evicted = composed.select(vmcs12Region[.eptPointer]) {
+      pendingInvalidations.roots |= 1 << UInt32(evicted)
+    }
+    return composed.eptPointer(ofSlot: composed.current)
+  }
+
+  /// Answers an EPT violation of L2, from the exit information in vmcs02.
+  mutating func handleEPTViolation() -> EPTOutcome {
+    work.vmcsReads &+= 2
+    let qualification = vmcs02[.exitQualification]
+    let guest = PhysicalAddress<L2>(vmcs02[.guestPhysicalAddress])
+    guard usesEPT12 else { return .forL0(PhysicalAddress(guest.rawValue)) }
+    let access = Self.access(qualification)
+    let mapping: ExtendedMapping<L1>
+    do throws(ExtendedFault) {
+      mapping = try walkEPT12(guest, access)
+    } catch {
+      return Self.outcome(of: error, qualification)
+    }
+    work.memoryReads &+= UInt64(mapping.references)
+    return compose(guest, access, mapping)
+  }
+
+  /// Walks ept12 as the processor would for `access`, setting accessed and dirty flags if L1 enabled them.
+  func walkEPT12(
+    _ guest: PhysicalAddress<L2>, _ access: ExtendedAccess
+  ) throws(ExtendedFault) -> ExtendedMapping<L1> {
+    let paging = ExtendedPaging(
+      eptp: vmcs12Region[.eptPointer], physicalAddressWidth: physicalAddressWidth)
+    let mapping = try paging.translate(guest, for: access, in: EPT12Structures(memory: memory))
+    if mapping.permissions == .execute, !capabilities.eptAndVPID.contains(.executeOnly) {
+      throw .misconfiguration
+    }
+    return mapping
+  }
+
+  /// Maps the product of ept12's `mapping` and ept01 in ept02.
+  mutating func compose(
+    _ guest: PhysicalAddress<L2>, _ access: ExtendedAccess, _ mapping: ExtendedMapping<L1>
+  ) -> EPTOutcome {
+    guard let host = memory.hostPage(of: mapping.address),
+      host.permissions.contains(Permissions(for: access.kind))
+    else { return .forL0(mapping.address) }
+    var permissions = mapping.permissions.intersection(host.permissions)
+    // The first write has to set ept12's dirty flag, so that ept02 lets writes through only after it.
+    if !mapping.isDirty { permissions.remove(.write) }
+    guard permissions.contains(.read) || allowsExecuteOnly(permissions) else { return .forL0(mapping.address) }
+    if fill(guest, host, permissions) { return .filled }
+    // The pool is exhausted: the composed EPTs are only a cache, so that all of them can be dropped.
+    dropComposed(matching: nil)
+    return fill(guest, host, permissions) ? .filled : .exhausted
+  }
+
+  /// Whether ept02 may map a page with `permissions` that lack reading.
+  func allowsExecuteOnly(_ permissions: Permissions) -> Bool {
+    permissions == .execute && processor.eptAndVPID.contains(.executeOnly)
+  }
+
+  mutating func fill(_ guest: PhysicalAddress<L2>, _ host: HostPage, _ permissions: Permissions) -> Bool {
+    composed.map(guest, to: host.address, permissions, memoryType: host.memoryType, counting: &work)
+  }
+
+  /// Drops the composed EPT of `eptp12`, or all, and has the processor forget them.
+  mutating func dropComposed(matching eptp12: UInt64?) {
+    pendingInvalidations.roots |= composed.drop(matching: eptp12)
+  }
+
+  /// The access of an EPT violation (SDM volume 3, "Exit Qualification for EPT Violations").
+  static func access(_ qualification: UInt64) -> ExtendedAccess {
+    let kind: AccessKind =
+      qualification & 2 != 0 ? .write : qualification & 4 != 0 ? .execute : .read
+    let isPagingStructure = qualification & 0x180 == 0x80
+    return ExtendedAccess(kind, isPagingStructure: isPagingStructure)
+  }
+
+  /// What L1 is told of a fault in ept12: the access and the permissions from the walk, all else as on the processor.
+  static func outcome(of fault: ExtendedFault, _ qualification: UInt64) -> EPTOutcome {
+    switch fault {
+    case .violation(let bits):
+      return .forL1(.eptViolation, qualification: qualification & ~0x78 | bits)
+    case .misconfiguration: return .forL1(.eptMisconfiguration, qualification: 0)
+    }
+  }
+}
