@@ -35,7 +35,7 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
   /// The EPTP of a slot: write-back, a walk of 4 levels, no accessed and dirty flags.
   func eptPointer(ofSlot slot: Int) -> UInt64 {
     guard slot >= 0, slot < Self.slotCount else { return 0 }
-    return roots[slot].page.address.rawValue | 3 << 3 | 6
+    return EPTPointer(root: roots[slot].page.address.rawValue).rawValue
   }
 
   /// Makes the composed EPT of `eptp12` current; returns the slot whose former contents were dropped for it, if any.
@@ -64,7 +64,7 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
     var dropped: UInt32 = 0
     for slot in 0..<Self.slotCount {
       guard let mine = roots[slot].eptp12 else { continue }
-      if let eptp12, (mine ^ eptp12) & EPTTable.addressMask != 0 { continue }
+      if let eptp12, (mine ^ eptp12) & EPTEntry.addressMask != 0 { continue }
       drop(slot: slot)
       dropped |= 1 << UInt32(slot)
     }
@@ -91,7 +91,7 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
       level &-= 1
     }
     let leaf =
-      page.rawValue & EPTTable.addressMask | UInt64(permissions.rawValue) | UInt64(memoryType & 7) << 3
+      page.rawValue & EPTEntry.addressMask | UInt64(permissions.rawValue) | UInt64(memoryType & 7) << 3
     EPTTable.store(leaf, table, EPTTable.index(guest.rawValue, 1))
     work.memoryWrites &+= 1
     return true
@@ -100,9 +100,6 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
 
 /// One 4-KByte EPT paging structure as L0 builds it: 512 entries.
 enum EPTTable {
-  /// Bits 51:12 of an entry or an EPTP.
-  static var addressMask: UInt64 { 0x000F_FFFF_FFFF_F000 }
-
   /// The index of the entry that `guest` selects at `level`, 4 for the EPT PML4 table down to 1.
   static func index(_ guest: UInt64, _ level: UInt64) -> Int {
     Int(truncatingIfNeeded: guest >> (12 &+ 9 &* (level &- 1)) & 0x1FF)
@@ -122,9 +119,9 @@ enum EPTTable {
   ) -> UnsafeMutableRawPointer? {
     let entry = load(table, index)
     work.memoryReads &+= 1
-    if entry != 0 { return pages.pointer(to: PhysicalAddress(entry & addressMask)) }
+    if entry != 0 { return pages.pointer(to: PhysicalAddress(entry & EPTEntry.addressMask)) }
     guard let page = pages.allocate() else { return nil }
-    store(page.address.rawValue | 7, table, index)
+    store(EPTEntry(table: page.address.rawValue).rawValue, table, index)
     work.memoryWrites &+= 1
     return page.bytes
   }
@@ -138,7 +135,7 @@ enum EPTTable {
       guard entry != 0 else { continue }
       store(0, table, index)
       guard level > 1 else { continue }
-      let address = PhysicalAddress<L0>(entry & addressMask)
+      let address = PhysicalAddress<L0>(entry & EPTEntry.addressMask)
       if level > 2, let next = pages.pointer(to: address) { freeTables(under: next, level: level &- 1, pages) }
       pages.free(address)
     }

@@ -7,58 +7,66 @@ import X86
 ///
 /// Source: SDM volume 3, "VM-Exit Controls for MSRs" and "VM-Entry Controls for MSRs".
 public struct MSRList: Equatable, Sendable {
-  /// The first entry; 16 bytes each.
+  /// The first entry; ``MSREntry/size`` bytes each.
   public var address: PhysicalAddress<L1>
-  /// The number of entries, at most ``greatestCount``.
+  /// The number of entries to perform, at most ``greatestCount``.
   public var count: UInt32
-  /// Whether L1 asked for more entries than that: performing the list fails at the first entry beyond.
+  /// Whether L1 asked for more entries than that: performing the list fails at the first one beyond.
   public var isTooLong: Bool
 
   /// The number of entries that IA32_VMX_MISC recommends not to exceed.
   @inlinable public static var greatestCount: UInt32 { 512 }
+  /// A list without entries.
+  @inlinable public static var none: Self { Self(address: 0, count: 0) }
 
   @inlinable
   public init(address: UInt64, count: UInt64) {
     self.address = PhysicalAddress(address)
-    self.count = UInt32(truncatingIfNeeded: Swift.min(count, UInt64(Self.greatestCount)))
+    self.count = UInt32(truncatingIfNeeded: min(count, UInt64(Self.greatestCount)))
     self.isTooLong = count > UInt64(Self.greatestCount)
   }
 
+  /// Whether there is nothing to perform.
   @inlinable
   public var isEmpty: Bool { count == 0 }
 
-  /// The entry number `index`, from 0.
+  /// Where entry number `position` lies, from 0.
   @inlinable
-  public func address(ofEntry index: UInt32) -> PhysicalAddress<L1> { address + UInt64(index) &* 16 }
+  public func address(ofEntry position: UInt32) -> PhysicalAddress<L1> {
+    address + UInt64(position) &* MSREntry.size
+  }
 }
 
-/// One entry of an MSR list.
-public struct MSRListEntry: Equatable, Sendable {
-  /// The index of the MSR.
-  public var index: UInt32
-  /// Bits 63:32 of the entry's first word; reserved, must be zero.
-  public var reserved: UInt32
-  /// The value to load, or the one that was stored.
-  public var value: UInt64
-
-  @inlinable
-  public init(index: UInt32, reserved: UInt32, value: UInt64) {
-    self.index = index
-    self.reserved = reserved
-    self.value = value
-  }
-
-  /// Whether VM entry and VM exit refuse to load the MSR, whatever its value.
+extension MSREntry {
+  /// Whether VM entries and VM exits refuse to load the MSR, whatever its value: the bases of FS and GS, the x2APIC
+  /// range, IA32_SMM_MONITOR_CTL, and entries with reserved bits.
   ///
-  /// Source: SDM volume 3, "Loading MSRs": the FS and GS bases, the x2APIC range in xAPIC mode aside, reserved bits.
+  /// Source: SDM volume 3, "Loading MSRs".
   @inlinable
   public var mustNotBeLoaded: Bool {
-    index == 0xC000_0100 || index == 0xC000_0101 || index >> 8 == 8 || index == 0x9B || reserved != 0
+    hasReservedBits || index == ModelSpecificRegister.fsBase.rawValue
+      || index == ModelSpecificRegister.gsBase.rawValue || index >> 8 == 8 || index == 0x9B
   }
 
-  /// Whether a VM exit refuses to store the MSR.
+  /// Whether VM exits refuse to store the MSR: the x2APIC range, IA32_SMBASE, and entries with reserved bits.
   ///
   /// Source: SDM volume 3, "Saving MSRs".
   @inlinable
-  public var mustNotBeStored: Bool { index >> 8 == 8 || index == 0x9E || reserved != 0 }
+  public var mustNotBeStored: Bool { hasReservedBits || index >> 8 == 8 || index == 0x9E }
+}
+
+extension VirtualVMX {
+  /// Entry number `position` of `list`, from 0; one that L1 has no memory for reads as all ones, which no MSR is.
+  public mutating func entry(_ position: UInt32, of list: MSRList) -> MSREntry {
+    work.memoryReads &+= 2
+    let address = list.address(ofEntry: position)
+    return MSREntry(
+      low: memory.word(at: address) ?? .max, value: memory.word(at: address + 8) ?? .max)
+  }
+
+  /// Stores the value of an MSR in entry number `position` of `list`; false if L1 has no memory there.
+  public mutating func store(_ value: UInt64, inEntry position: UInt32, of list: MSRList) -> Bool {
+    work.memoryWrites &+= 1
+    return memory.store(value, at: list.address(ofEntry: position) + 8)
+  }
 }

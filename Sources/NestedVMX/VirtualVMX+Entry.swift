@@ -1,0 +1,111 @@
+import EntryChecks
+import VMX
+import X86
+
+/// VMLAUNCH and VMRESUME.
+extension VirtualVMX {
+  /// SDM volume 3, "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine".
+  mutating func enter(launching: Bool) throws(VMXInstructionFailure) -> VMXInstructionOutcome {
+    try requireRootOperation()
+    guard currentVMCS != nil else { throw .invalid }
+    work.vmcsReads &+= 1
+    guard !vmcs01.interruptibilityState.contains(.blockingByMOVSS) else {
+      throw .fail(.entryEventsBlockedByMOVSS)
+    }
+    guard launching != vmcs12Region.isLaunched else {
+      throw .fail(launching ? .vmlaunchNonClearVMCS : .vmresumeNonLaunchedVMCS)
+    }
+    drainShadow()
+    switch entryFailure() {
+    case .controls: throw .fail(.entryInvalidControlFields)
+    case .hostState: throw .fail(.entryInvalidHostStateFields)
+    case .guestState(let qualification):
+      return entryFailed(.entryFailureInvalidGuestState, qualification: qualification)
+    case nil: break
+    }
+    enterL2(launching: launching)
+    return .enterL2(loadMSRs: MSRList(
+      address: vmcs12Region[.entryMSRLoadAddress], count: vmcs12Region[.entryMSRLoadCount]))
+  }
+
+  /// Merges vmcs02 and turns to it.
+  mutating func enterL2(launching: Bool) {
+    merge.eptPointer = eptPointer02()
+    merge.vpid = vpid02
+    prepareVPID()
+    mergeBitmaps()
+    mergeVirtualAPIC()
+    loadPDPTEsOfL2()
+    Merge.merge(
+      vmcs01: vmcs01, vmcs12: vmcs12Region, into: vmcs02, context: merge, counting: &work)
+    enteredByLaunch = launching
+    vmcs12Region.isLaunched = true
+    isInL2 = true
+  }
+
+  /// L1's VPIDs share vpid02, so that a change of VPID has the processor forget it. Without VPIDs, every transition
+  /// between L1 and L2 does (SDM volume 3, "Invalidating Caching Information").
+  mutating func prepareVPID() {
+    let vpid =
+      vmcs12Region.effectiveSecondaryControls.contains(.enableVPID) ? vmcs12Region[.vpid] : 0
+    if vpid == 0 || vpid != lastVPID { forgetLinearMappingsOfL2() }
+    lastVPID = vpid
+  }
+
+  /// A virtual-APIC page where L1 has no memory is backed by a page of L0, as an unclaimed bus would be by nothing.
+  mutating func mergeVirtualAPIC() {
+    guard vmcs12Region.primaryProcessorBasedControls.contains(.useTPRShadow) else {
+      merge.virtualAPICPage = 0
+      return
+    }
+    let page = memory.hostPage(of: PhysicalAddress(vmcs12Region[.virtualAPICAddress]))
+    merge.virtualAPICPage = (page?.address ?? ownPages.virtualAPIC.address).rawValue
+  }
+
+  /// The PDPTEs of L2: vmcs12's if L1 uses EPT, else those that L2's CR3 points to, as VM entry would load them.
+  mutating func loadPDPTEsOfL2() {
+    let vmcs12 = vmcs12Region
+    if usesEPT12 {
+      merge.pdptes = (
+        vmcs12[.guestPDPTE0], vmcs12[.guestPDPTE1], vmcs12[.guestPDPTE2], vmcs12[.guestPDPTE3]
+      )
+      return
+    }
+    let usesPAE =
+      CR0(rawValue: vmcs12[.guestCR0]).contains(.pg) && CR4(rawValue: vmcs12[.guestCR4]).contains(.pae)
+      && !vmcs12.entryControls.contains(.ia32eModeGuest)
+    merge.pdptes = usesPAE ? pdptes(at: vmcs12[.guestCR3]) : (0, 0, 0, 0)
+  }
+
+  /// The four PDPTEs that `cr3` points to in L1's memory; those in a hole are not present.
+  mutating func pdptes(at cr3: UInt64) -> (UInt64, UInt64, UInt64, UInt64) {
+    let table = PhysicalAddress<L1>(cr3 & 0xFFFF_FFE0)
+    work.memoryReads &+= 4
+    return (
+      memory.word(at: table) ?? 0, memory.word(at: table + 8) ?? 0, memory.word(at: table + 16) ?? 0,
+      memory.word(at: table + 24) ?? 0
+    )
+  }
+
+  /// Ends a VM entry whose MSR-load list failed at entry `position`, from 0: L1 continues as after a VM exit.
+  public mutating func failEntry(loadingEntry position: UInt32) -> Reflection {
+    if enteredByLaunch { vmcs12Region.isLaunched = false }
+    isInL2 = false
+    let failure = ExitReasonField(.entryFailureMSRLoading, entryFailure: true)
+    return failEntry(failure, qualification: UInt64(position) &+ 1)
+  }
+
+  mutating func entryFailed(_ reason: ExitReason, qualification: UInt64) -> VMXInstructionOutcome {
+    let field = ExitReasonField(reason, entryFailure: true)
+    return .entryFailed(failEntry(field, qualification: qualification), field)
+  }
+
+  /// A failed VM entry loads the host state, and records only reason and qualification (SDM volume 3, "VM-Entry
+  /// Failures During or After Loading Guest State").
+  mutating func failEntry(_ reason: ExitReasonField, qualification: UInt64) -> Reflection {
+    vmcs12Region.exitReason = reason
+    vmcs12Region[.exitQualification] = qualification
+    work.memoryWrites &+= 2
+    return returnToL1(storing: .none)
+  }
+}
