@@ -26,10 +26,10 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
   var current = 0
 
   init(_ pages: Pages) throws(NestedSetupError) {
-    self.pages = pages
-    let first = try OwnPages.page(pages)
-    roots = InlineArray(repeating: Root(page: first))
+    var roots = InlineArray<8, Root>(repeating: Root(page: try OwnPages.page(pages)))
     for slot in 1..<Self.slotCount { roots[slot].page = try OwnPages.page(pages) }
+    self.pages = pages
+    self.roots = roots
   }
 
   /// The EPTP of a slot: write-back, a walk of 4 levels, no accessed and dirty flags.
@@ -136,7 +136,9 @@ enum EPTTable {
       store(0, table, index)
       guard level > 1 else { continue }
       let address = PhysicalAddress<L0>(entry & EPTEntry.addressMask)
-      if level > 2, let next = pages.pointer(to: address) { freeTables(under: next, level: level &- 1, pages) }
+      if level > 2, let next = pages.pointer(to: address) {
+        freeTables(under: next, level: level &- 1, pages)
+      }
       pages.free(address)
     }
   }

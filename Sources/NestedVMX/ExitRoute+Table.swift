@@ -6,7 +6,9 @@ extension ExitRoute {
   /// L0 offers to L1 no control under which a reason with the interest `.never` is possible.
   static let all: InlineArray<80, ExitRoute> = [
     ExitRoute(.exceptionOrNMI, l0First: .nonMaskableInterrupt, l1: .details(.exception)),
-    ExitRoute(.externalInterrupt, l0First: .externalInterrupt, l1: .pin(.externalInterruptExiting), otherwise: .externalInterrupt),
+    ExitRoute(
+      .externalInterrupt, l0First: .externalInterrupt, l1: .pin(.externalInterruptExiting),
+      otherwise: .externalInterrupt),
     ExitRoute(.tripleFault, l1: .always),
     ExitRoute(.initSignal, l1: .always),
     ExitRoute(.startupIPI, l1: .always),

@@ -8,7 +8,9 @@ struct EPT12Structures<Memory: L1Memory>: PagingStructures {
 
   let memory: Memory
 
-  func load(_ address: PhysicalAddress<L1>) throws(ExtendedFault) -> UInt64 { memory.word(at: address) ?? .max }
+  func load(_ address: PhysicalAddress<L1>) throws(ExtendedFault) -> UInt64 {
+    memory.word(at: address) ?? .max
+  }
 
   func setFlags(_ flags: UInt16, at address: PhysicalAddress<L1>) throws(ExtendedFault) {
     guard let word = memory.word(at: address) else { return }

@@ -104,7 +104,7 @@ extension VirtualVMX {
       return mapping.address
     } catch {
       guard case .pageFault(let errorCode) = error else { throw .generalProtection }
-      throw .pageFault(errorCode, at: linear)
+      throw .pageFault(errorCode.rawValue, at: linear)
     }
   }
 

@@ -68,7 +68,9 @@ extension VirtualVMX {
     var permissions = mapping.permissions.intersection(host.permissions)
     // The first write has to set ept12's dirty flag, so that ept02 lets writes through only after it.
     if !mapping.isDirty { permissions.remove(.write) }
-    guard permissions.contains(.read) || allowsExecuteOnly(permissions) else { return .forL0(mapping.address) }
+    guard permissions.contains(.read) || allowsExecuteOnly(permissions) else {
+      return .forL0(mapping.address)
+    }
     if fill(guest, host, permissions) { return .filled }
     // The pool is exhausted: the composed EPTs are only a cache, so that all of them can be dropped.
     dropComposed(matching: nil)

@@ -16,16 +16,36 @@ extension VirtualVMX {
       throw .fail(launching ? .vmlaunchNonClearVMCS : .vmresumeNonLaunchedVMCS)
     }
     drainShadow()
-    switch entryFailure() {
-    case .controls: throw .fail(.entryInvalidControlFields)
-    case .hostState: throw .fail(.entryInvalidHostStateFields)
-    case .guestState(let qualification):
-      return entryFailed(.entryFailureInvalidGuestState, qualification: qualification)
-    case nil: break
+    if let failure = inspection().firstViolation?.failure {
+      if let error = failure.instructionError { throw .fail(error) }
+      return entryFailed(failure)
     }
     enterL2(launching: launching)
-    return .enterL2(loadMSRs: MSRList(
-      address: vmcs12Region[.entryMSRLoadAddress], count: vmcs12Region[.entryMSRLoadCount]))
+    return .enterL2(
+      loadMSRs: MSRList(
+        address: vmcs12Region[.entryMSRLoadAddress], count: vmcs12Region[.entryMSRLoadCount]))
+  }
+
+  /// Calls `body` with every check that vmcs12 violates as it stands, in the SDM's order. For a VM entry that failed,
+  /// the first violation decided how.
+  public mutating func forEachViolation(_ body: (EntryViolation) -> Void) {
+    guard currentVMCS != nil else { return }
+    inspection().forEachViolation(body)
+  }
+
+  /// vmcs12 as the checks on VM entry see it.
+  mutating func inspection() -> EntryInspection {
+    let environment = EntryEnvironment(
+      capabilities: capabilities, physicalWidth: physicalAddressWidth,
+      isInIA32eMode: EFER(rawValue: vmcs01[.guestEFER]).contains(.lma),
+      currentVMCSPointer: currentVMCS?.rawValue)
+    work.vmcsReads &+= 1
+    // The checks read about as many words of vmcs12 as it has fields.
+    work.memoryReads &+= UInt64(VMCSField.count)
+    let memory = memory
+    return EntryInspection(vmcs: vmcs12Region, environment: environment) { address in
+      memory.word(at: PhysicalAddress(address))
+    }
   }
 
   /// Merges vmcs02 and turns to it.
@@ -95,9 +115,12 @@ extension VirtualVMX {
     return failEntry(failure, qualification: UInt64(position) &+ 1)
   }
 
-  mutating func entryFailed(_ reason: ExitReason, qualification: UInt64) -> VMXInstructionOutcome {
-    let field = ExitReasonField(reason, entryFailure: true)
-    return .entryFailed(failEntry(field, qualification: qualification), field)
+  /// A VM entry that failed by the checks on the guest-state area.
+  mutating func entryFailed(_ failure: EntryFailure) -> VMXInstructionOutcome {
+    let reason = ExitReasonField(.entryFailureInvalidGuestState, entryFailure: true)
+    var qualification: UInt64 = 0
+    if case .guestState(let detail) = failure { qualification = detail.rawValue }
+    return .entryFailed(failEntry(reason, qualification: qualification), reason)
   }
 
   /// A failed VM entry loads the host state, and records only reason and qualification (SDM volume 3, "VM-Entry

@@ -120,7 +120,8 @@ extension VirtualVMX {
   func controlRegister12(_ register: VMCSField, _ mask: VMCSField, _ shadow: VMCSField) -> UInt64 {
     let mask12 = vmcs12Region[mask]
     let mask01Only = vmcs02[mask] & ~mask12
-    return vmcs12Region[register] & mask12 | vmcs02[shadow] & mask01Only | vmcs02[register] & ~(mask12 | mask01Only)
+    return vmcs12Region[register] & mask12 | vmcs02[shadow] & mask01Only | vmcs02[register]
+      & ~(mask12 | mask01Only)
   }
 }
 
@@ -156,7 +157,8 @@ extension VirtualVMX {
     vmcs01.entryControls = controls
     vmcs01.entryInterruptionInformation = .none
     var state: InterruptibilityState = []
-    if vmcs12Region.exitReason.basic == .exceptionOrNMI, vmcs12Region.exitInterruptionInformation.kind == .nmi {
+    if vmcs12Region.exitReason.basic == .exceptionOrNMI, vmcs12Region.exitInterruptionInformation.kind == .nmi
+    {
       state.insert(.blockingByNMI)
     }
     vmcs01.interruptibilityState = state

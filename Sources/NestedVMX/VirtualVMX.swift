@@ -77,6 +77,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     vmcs01: VMCS, registers: UnsafeMutablePointer<RegisterFile>, processor: VMXCapabilities, memory: Memory,
     pages: Pages, policy: NestedPolicy = NestedPolicy(), physicalAddressWidth: UInt8
   ) throws(NestedSetupError) {
+    let ownPages = try OwnPages(pages)
+    let composed = try ComposedEPT(pages)
     self.memory = memory
     self.pages = pages
     self.registers = registers
@@ -86,8 +88,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     self.physicalAddressWidth = physicalAddressWidth
     self.capabilities = VirtualCapabilities.offered(on: processor)
     self.featureControl = FeatureControl.lockedWithVMX
-    self.ownPages = try OwnPages(pages)
-    self.composed = try ComposedEPT(pages)
+    self.ownPages = ownPages
+    self.composed = composed
     self.vmcs02 = VMCS(region: ownPages.vmcs02.bytes)
     self.vmcs12Region = VMCS(region: ownPages.vmcs12.bytes)
     self.vmcs02.revision = processor.basic.revision
