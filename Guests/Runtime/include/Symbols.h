@@ -1,0 +1,17 @@
+/// Addresses that the assembler and the linker script define, and functions in assembly.
+
+#pragma once
+
+#include <stdint.h>
+
+#define ADDRESS(symbol)                                                                                      \
+  extern unsigned char symbol[];                                                                             \
+  static inline uint64_t address_of_##symbol(void) { return (uint64_t)symbol; }
+
+ADDRESS(image_start)
+ADDRESS(image_code_end)
+ADDRESS(gdt)
+ADDRESS(tss)
+ADDRESS(boot_stack_top)
+ADDRESS(idt)
+ADDRESS(exception_entries)
