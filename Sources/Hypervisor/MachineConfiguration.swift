@@ -15,6 +15,8 @@ public struct MachineConfiguration: Sendable {
   public var image: GuestImage
   /// The command line handed to L1 by whichever protocol its image is booted.
   public var commandLine = ""
+  /// How to start the image, or nil for the first way that it offers.
+  public var bootProtocol: BootProtocol?
   /// L1's memory in bytes: a multiple of 4 KByte from ``minimumMemory``.
   public var memorySize: UInt64 = 256 << 20
   /// VMCS shadowing for L1.

@@ -1,0 +1,30 @@
+import GuestMemory
+import X86
+
+/// L1-physical memory as ept01 maps it, reached from L0. A trivial value: the machine keeps the memory alive.
+struct L1RAM: @unchecked Sendable {
+  unowned(unsafe) let memory: PhysicalMemory
+  let low: MachineLayout.Range
+  let high: MachineLayout.Range
+
+  init(memory: PhysicalMemory, layout: MachineLayout) {
+    self.memory = memory
+    low = layout.low
+    high = layout.high
+  }
+
+  /// The L0-physical address of `count` bytes of L1's RAM, or nil if any of them is none.
+  @inline(__always)
+  func translate(_ address: PhysicalAddress<L1>, count: UInt64) -> PhysicalAddress<L0>? {
+    let range = address.rawValue < MachineLayout.highStart ? low : high
+    let offset = address.rawValue &- range.l1.rawValue
+    guard offset < range.size, count <= range.size &- offset else { return nil }
+    return range.l0 + offset
+  }
+
+  /// Copies `bytes` into L1's RAM; false, and nothing copied, unless all of it is RAM.
+  func write(_ bytes: UnsafeRawBufferPointer, at address: PhysicalAddress<L1>) -> Bool {
+    guard let target = translate(address, count: UInt64(bytes.count)) else { return false }
+    return memory.write(bytes, at: target)
+  }
+}

@@ -1,0 +1,172 @@
+import Platform
+import Processor
+import VMX
+import X86
+
+/// The L0 structures that vmcs01 points to.
+struct VMCS01Pages {
+  var ept01: PhysicalAddress<L0>
+  var msrBitmap: PhysicalAddress<L0>
+}
+
+/// Makes vmcs01: the controls that L0 wants for L1, adjusted to the processor, and L1's state when it starts.
+struct VMCS01Builder {
+  let capabilities: VMXCapabilities
+  let vmcs: VMCS
+
+  /// The VPID of L1. L2's is the nested core's choice.
+  static let vpid01: UInt64 = 1
+
+  static let pinBased: PinBasedControls = [.externalInterruptExiting, .nmiExiting]
+  static let primary: PrimaryProcessorBasedControls = [
+    .hltExiting, .unconditionalIOExiting, .useMSRBitmaps, .useTSCOffsetting, .activateSecondaryControls,
+  ]
+  static let secondary: SecondaryProcessorBasedControls = [.enableEPT, .unrestrictedGuest]
+  /// Taken where the processor has them.
+  static let optionalSecondary: SecondaryProcessorBasedControls = [.enableVPID, .enableRDTSCP]
+  static let exit: PrimaryExitControls = [
+    .hostAddressSpaceSize, .saveDebugControls, .savePAT, .loadPAT, .saveEFER, .loadEFER,
+  ]
+  static let entry: EntryControls = [.loadDebugControls, .loadPAT, .loadEFER]
+
+  /// Writes everything but L1's registers.
+  func writeControls(_ pages: VMCS01Pages) throws(MachineError) {
+    vmcs.clear()
+    vmcs.revision = capabilities.basic.revision
+    let optional = Self.optionalSecondary.intersection(
+      SecondaryProcessorBasedControls(rawValue: UInt32(truncatingIfNeeded: capabilities.secondaryProcessorBased >> 32)))
+    vmcs.pinBasedControls = try adjusted(Self.pinBased)
+    vmcs.primaryProcessorBasedControls = try adjusted(Self.primary)
+    vmcs.secondaryProcessorBasedControls = try adjusted(Self.secondary.union(optional))
+    vmcs.exitControls = try adjusted(Self.exit)
+    vmcs.entryControls = try adjusted(Self.entry)
+    if optional.contains(.enableVPID) { vmcs[.vpid] = Self.vpid01 }
+    let writeBackAndFourLevels: UInt64 = 6 | 3 << 3
+    vmcs[.eptPointer] = pages.ept01.rawValue | writeBackAndFourLevels
+    vmcs[.msrBitmap] = pages.msrBitmap.rawValue
+    vmcs[.vmcsLinkPointer] = .max
+    vmcs[.cr0GuestHostMask] = Self.cr0Mask.rawValue
+    vmcs[.cr4GuestHostMask] = CR4.vmxe.rawValue
+    writeHostState()
+  }
+
+  /// What L0 wants set, or a sentence naming what the processor lacks of it.
+  private func adjusted<Word: ControlWord>(_ wanted: Word) throws(MachineError) -> Word {
+    guard capabilities.allows(wanted) else {
+      let missing = UInt64(wanted.rawValue) & ~capabilities.capability(of: Word.kind).allowed1
+      let bit = UInt8(truncatingIfNeeded: missing.trailingZeroBitCount)
+      throw .processorLacks("\"\(Word.name(ofBit: bit) ?? "a control")\"")
+    }
+    return capabilities.adjusted(wanted)
+  }
+
+  /// The bits of CR0 that L1 does not write directly: VMX operation fixes NE, L0 keeps caching on.
+  static let cr0Mask: CR0 = [.ne, .nw, .cd]
+
+  /// L0 itself never runs on the processor; its state has to pass the checks, no more.
+  private func writeHostState() {
+    let cr0: CR0 = [.pe, .ne, .wp, .pg]
+    vmcs[.hostCR0] = capabilities.cr0.adjusted(cr0.rawValue)
+    vmcs[.hostCR4] = capabilities.cr4.adjusted(CR4.pae.rawValue)
+    vmcs[.hostCSSelector] = 0x8
+    vmcs[.hostTRSelector] = 0x10
+    vmcs[.hostEFER] = EFER([.lme, .lma]).rawValue
+    vmcs[.hostPAT] = MSRPolicy.resetPAT
+  }
+}
+
+// MARK: L1's state when it starts
+
+/// A segment register's fields in a VMCS.
+struct SegmentFields {
+  var selector: VMCSField
+  var base: VMCSField
+  var limit: VMCSField
+  var accessRights: VMCSField
+
+  static let all: [SegmentFields] = [es, cs, ss, ds, fs, gs, ldtr, tr]
+  static let es = SegmentFields(
+    selector: .guestESSelector, base: .guestESBase, limit: .guestESLimit, accessRights: .guestESAccessRights)
+  static let cs = SegmentFields(
+    selector: .guestCSSelector, base: .guestCSBase, limit: .guestCSLimit, accessRights: .guestCSAccessRights)
+  static let ss = SegmentFields(
+    selector: .guestSSSelector, base: .guestSSBase, limit: .guestSSLimit, accessRights: .guestSSAccessRights)
+  static let ds = SegmentFields(
+    selector: .guestDSSelector, base: .guestDSBase, limit: .guestDSLimit, accessRights: .guestDSAccessRights)
+  static let fs = SegmentFields(
+    selector: .guestFSSelector, base: .guestFSBase, limit: .guestFSLimit, accessRights: .guestFSAccessRights)
+  static let gs = SegmentFields(
+    selector: .guestGSSelector, base: .guestGSBase, limit: .guestGSLimit, accessRights: .guestGSAccessRights)
+  static let ldtr = SegmentFields(
+    selector: .guestLDTRSelector, base: .guestLDTRBase, limit: .guestLDTRLimit,
+    accessRights: .guestLDTRAccessRights)
+  static let tr = SegmentFields(
+    selector: .guestTRSelector, base: .guestTRBase, limit: .guestTRLimit, accessRights: .guestTRAccessRights)
+}
+
+extension VMCS01Builder {
+  /// Segment access rights as the VMCS holds them (SDM volume 3, "Guest Register State").
+  private enum Rights {
+    static let code32: UInt64 = 0xC09B
+    static let code64: UInt64 = 0xA09B
+    static let data: UInt64 = 0xC093
+    static let taskState: UInt64 = 0x8B
+    static let unusable: UInt64 = 0x1_0000
+  }
+
+  /// Writes the state in which the image expects to be started; `registers` get what the protocol passes.
+  func writeInitialState(_ plan: BootPlan, registers: UnsafeMutablePointer<RegisterFile>) {
+    let is64Bit = plan.bootProtocol == .entry64
+    writeSegments(codeRights: is64Bit ? Rights.code64 : Rights.code32, codeSelector: is64Bit ? 0x18 : 0x8)
+    writeControlRegisters(is64Bit: is64Bit)
+    vmcs[.guestRIP] = plan.entry
+    vmcs[.guestRFLAGS] = RFLAGS.fixed1.rawValue
+    vmcs[.guestDR7] = DR7.initial.rawValue
+    vmcs[.guestPAT] = MSRPolicy.resetPAT
+    registers.pointee = RegisterFile()
+    switch plan.bootProtocol {
+    case .pvh:
+      registers.pointee.rbx = BootInformation.Place.startInfo
+    case .multiboot:
+      registers.pointee.rax = UInt64(BootInformation.multibootMagic)
+      registers.pointee.rbx = BootInformation.Place.multiboot
+    case .entry64:
+      registers.pointee.rdi = BootInformation.Place.startInfo
+    }
+  }
+
+  private func writeSegments(codeRights: UInt64, codeSelector: UInt64) {
+    for segment in SegmentFields.all {
+      vmcs[segment.selector] = 0x10
+      vmcs[segment.limit] = 0xFFFF_FFFF
+      vmcs[segment.accessRights] = Rights.data
+    }
+    vmcs[.guestCSSelector] = codeSelector
+    vmcs[.guestCSAccessRights] = codeRights
+    vmcs[.guestLDTRSelector] = 0
+    vmcs[.guestLDTRLimit] = 0
+    vmcs[.guestLDTRAccessRights] = Rights.unusable
+    vmcs[.guestTRSelector] = 0x20
+    vmcs[.guestTRLimit] = 0x67
+    vmcs[.guestTRAccessRights] = Rights.taskState
+    vmcs[.guestGDTRBase] = BootInformation.Place.gdt
+    vmcs[.guestGDTRLimit] = UInt64(BootInformation.descriptors.count * 8 - 1)
+  }
+
+  private func writeControlRegisters(is64Bit: Bool) {
+    let cr0: CR0 = is64Bit ? [.pe, .et, .wp, .pg] : [.pe, .et]
+    let cr4: CR4 = is64Bit ? [.pae] : []
+    let efer: EFER = is64Bit ? [.lme, .lma] : []
+    vmcs[.guestCR0] = cr0.rawValue | fixedCR0
+    vmcs[.cr0ReadShadow] = cr0.rawValue
+    vmcs[.guestCR4] = cr4.rawValue | fixedCR4
+    vmcs[.cr4ReadShadow] = cr4.rawValue
+    vmcs[.guestCR3] = is64Bit ? BootInformation.Place.pageTables : 0
+    vmcs[.guestEFER] = efer.rawValue
+    if is64Bit { vmcs.entryControls.insert(.ia32eModeGuest) }
+  }
+
+  /// What VMX operation fixes to 1 in an unrestricted guest: PE and PG are the guest's own.
+  private var fixedCR0: UInt64 { capabilities.cr0Fixed0 & ~CR0([.pe, .pg]).rawValue }
+  private var fixedCR4: UInt64 { capabilities.cr4Fixed0 }
+}
