@@ -119,7 +119,8 @@ extension BootPlan {
   /// Copies the segments into L1's memory, which is zero before.
   func load(from reader: ImageReader, to ram: L1RAM) throws(ImageError) {
     for segment in segments {
-      let name = "its segment at physical \(hexadecimal(segment.address)), \(hexadecimal(segment.memorySize)) bytes,"
+      let name =
+        "its segment at physical \(hexadecimal(segment.address)), \(hexadecimal(segment.memorySize)) bytes,"
       let target = PhysicalAddress<L1>(segment.address)
       guard ram.translate(target, count: segment.memorySize) != nil else {
         throw reader.error(
@@ -127,8 +128,9 @@ extension BootPlan {
             + "more memory, or link it lower")
       }
       let information = BootInformation.Place.startInfo..<BootInformation.Place.end
-      guard segment.address >= information.upperBound
-        || segment.address + segment.memorySize <= information.lowerBound
+      guard
+        segment.address >= information.upperBound
+          || segment.address + segment.memorySize <= information.lowerBound
       else {
         throw reader.error(
           "\(name) overlaps the boot information at \(hexadecimal(information.lowerBound)) to "

@@ -58,7 +58,9 @@ struct EPT01Builder {
     return slot(of: address, level: level, in: table)
   }
 
-  private func slot(of address: UInt64, level: UInt64, in table: PhysicalAddress<L0>) -> UnsafeMutableRawPointer? {
+  private func slot(of address: UInt64, level: UInt64, in table: PhysicalAddress<L0>)
+    -> UnsafeMutableRawPointer?
+  {
     let index = address >> (12 + 9 * (level - 1)) & 511
     return pool.bytes(of: table).map { $0 + Int(index) * 8 }
   }

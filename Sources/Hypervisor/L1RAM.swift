@@ -1,8 +1,12 @@
 import GuestMemory
+import Platform
 import X86
 
 /// L1-physical memory as ept01 maps it, reached from L0. A trivial value: the machine keeps the memory alive.
 struct L1RAM: @unchecked Sendable {
+  /// The number of physical-address bits of L1, as CPUID reports it.
+  static let physicalAddressWidth = UInt8(truncatingIfNeeded: CPUIDPolicy.physicalAddressBits)
+
   unowned(unsafe) let memory: PhysicalMemory
   let low: MachineLayout.Range
   let high: MachineLayout.Range

@@ -32,7 +32,8 @@ struct MachineLayout: Equatable, Sendable {
     let lowSize = min(memorySize, Self.holeStart)
     low = Range(l1: PhysicalAddress(0), l0: PhysicalAddress(poolSize), size: lowSize)
     high = Range(
-      l1: PhysicalAddress(Self.highStart), l0: PhysicalAddress(poolSize + lowSize), size: memorySize - lowSize)
+      l1: PhysicalAddress(Self.highStart), l0: PhysicalAddress(poolSize + lowSize), size: memorySize - lowSize
+    )
   }
 
   /// The size of L0-physical memory.

@@ -15,10 +15,10 @@ public enum RunOutcome: Equatable, Sendable {
   case guestReported(code: UInt32)
   /// A guest hypervisor or guest OS had a triple fault, which shuts a machine down.
   case tripleFault(level: ExitLevel, rip: UInt64)
-  /// L1 executed HLT and nothing could wake it.
-  case halted(rip: UInt64)
-  /// L1 accessed physical memory that the machine does not have.
-  case outsideMemory(address: UInt64, rip: UInt64)
+  /// A guest executed HLT and nothing could wake it.
+  case halted(level: ExitLevel, rip: UInt64)
+  /// A guest accessed L1-physical memory that the machine does not have.
+  case outsideMemory(level: ExitLevel, address: UInt64, rip: UInt64)
   /// L1 failed in a way that ends a machine, such as a VMX abort; the sentence says how.
   case shutdown(sentence: String)
   /// The instruction limit was reached.
@@ -43,11 +43,11 @@ extension RunOutcome: CustomStringConvertible {
     case .tripleFault(let level, let rip):
       "\(level.name) had a triple fault at RIP \(hexadecimal(rip)): it could not deliver an exception "
         + "through its IDT, and the machine shut down"
-    case .halted(let rip):
-      "L1 halted at RIP \(hexadecimal(rip)) with nothing to wake it: no interrupt source is active"
-    case .outsideMemory(let address, let rip):
-      "L1 accessed physical address \(hexadecimal(address)) at RIP \(hexadecimal(rip)), where this machine has "
-        + "neither memory nor a device; it may need more memory"
+    case .halted(let level, let rip):
+      "\(level.name) halted at RIP \(hexadecimal(rip)) with nothing to wake it: no interrupt source is active"
+    case .outsideMemory(let level, let address, let rip):
+      "\(level.name) accessed L1-physical address \(hexadecimal(address)) at RIP \(hexadecimal(rip)), where this "
+        + "machine has neither memory nor a device; it may need more memory"
     case .shutdown(let sentence), .internalError(let sentence):
       sentence
     case .instructionLimit(let limit):

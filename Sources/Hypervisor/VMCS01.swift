@@ -34,7 +34,8 @@ struct VMCS01Builder {
     vmcs.clear()
     vmcs.revision = capabilities.basic.revision
     let optional = Self.optionalSecondary.intersection(
-      SecondaryProcessorBasedControls(rawValue: UInt32(truncatingIfNeeded: capabilities.secondaryProcessorBased >> 32)))
+      SecondaryProcessorBasedControls(
+        rawValue: UInt32(truncatingIfNeeded: capabilities.secondaryProcessorBased >> 32)))
     vmcs.pinBasedControls = try adjusted(Self.pinBased)
     vmcs.primaryProcessorBasedControls = try adjusted(Self.primary)
     vmcs.secondaryProcessorBasedControls = try adjusted(Self.secondary.union(optional))

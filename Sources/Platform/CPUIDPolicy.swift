@@ -38,7 +38,8 @@ public struct CPUIDPolicy: Sendable {
           eax: 1, ebx: UInt32(truncatingIfNeeded: frequency / core), ecx: UInt32(truncatingIfNeeded: core))),
       Leaf(
         number: CPUIDLeaf.processorFrequency,
-        result: CPUIDResult(eax: megahertz, ebx: megahertz, ecx: UInt32(truncatingIfNeeded: core / 1_000_000))),
+        result: CPUIDResult(eax: megahertz, ebx: megahertz, ecx: UInt32(truncatingIfNeeded: core / 1_000_000))
+      ),
       Leaf(
         number: CPUIDLeaf.hypervisorVendor,
         result: Self.signature(Self.hypervisorSignature, eax: CPUIDLeaf.hypervisorVendor)),

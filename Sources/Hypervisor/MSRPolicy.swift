@@ -1,0 +1,141 @@
+import VMX
+import X86
+
+/// Where the value of an MSR that a guest names lives.
+enum MSRSource {
+  /// In a field of the guest's VMCS.
+  case field(VMCSField)
+  /// In the processor, shared by all guests.
+  case processor
+  /// Nowhere: it reads as this value and ignores writes.
+  case constant(UInt64)
+  /// In the virtual clock.
+  case timeStampCounter
+  /// In the nested core: IA32_FEATURE_CONTROL and the VMX capability MSRs.
+  case nested
+}
+
+/// What may be written to an MSR; anything else is #GP(0).
+enum MSRWriteRule {
+  case any
+  case canonical
+  case low32Bits
+  case pat
+  case efer
+  case debugCtl
+  case never
+}
+
+/// One row of the MSR table.
+struct MSRRow {
+  var index: UInt32
+  var source: MSRSource
+  var writes: MSRWriteRule
+  /// Whether L1 reads and writes it without a VM exit.
+  var passesThrough: Bool
+
+  init(
+    _ msr: ModelSpecificRegister, _ source: MSRSource, writes: MSRWriteRule, passesThrough: Bool = false
+  ) {
+    self.index = msr.rawValue
+    self.source = source
+    self.writes = writes
+    self.passesThrough = passesThrough
+  }
+}
+
+/// The MSRs of the virtual machine: an MSR that is not in the table is #GP(0), as on a processor.
+enum MSRPolicy {
+  /// IA32_PAT after a reset.
+  static let resetPAT: UInt64 = 0x0007_0406_0007_0406
+  /// IA32_MISC_ENABLE: fast strings.
+  static let miscEnable: UInt64 = 1 << 0
+  /// IA32_APIC_BASE: the bootstrap processor, its local APIC disabled.
+  static let apicBase: UInt64 = 0xFEE0_0000 | 1 << 8
+
+  static let rows: InlineArray<20, MSRRow> = [
+    MSRRow(.timeStampCounter, .timeStampCounter, writes: .any),
+    MSRRow(.platformID, .constant(0), writes: .never),
+    MSRRow(.apicBase, .constant(apicBase), writes: .any),
+    MSRRow(.featureControl, .nested, writes: .never),
+    MSRRow(.biosSignature, .constant(0), writes: .any),
+    MSRRow(.sysenterCS, .field(.guestSysenterCS), writes: .low32Bits, passesThrough: true),
+    MSRRow(.sysenterESP, .field(.guestSysenterESP), writes: .canonical, passesThrough: true),
+    MSRRow(.sysenterEIP, .field(.guestSysenterEIP), writes: .canonical, passesThrough: true),
+    MSRRow(.miscEnable, .constant(miscEnable), writes: .any),
+    MSRRow(.debugCtl, .field(.guestDebugCtl), writes: .debugCtl),
+    MSRRow(.pat, .field(.guestPAT), writes: .pat),
+    MSRRow(.efer, .field(.guestEFER), writes: .efer),
+    MSRRow(.star, .processor, writes: .any, passesThrough: true),
+    MSRRow(.lstar, .processor, writes: .canonical, passesThrough: true),
+    MSRRow(.cstar, .processor, writes: .canonical, passesThrough: true),
+    MSRRow(.fmask, .processor, writes: .low32Bits, passesThrough: true),
+    MSRRow(.fsBase, .field(.guestFSBase), writes: .canonical, passesThrough: true),
+    MSRRow(.gsBase, .field(.guestGSBase), writes: .canonical, passesThrough: true),
+    MSRRow(.kernelGSBase, .processor, writes: .canonical, passesThrough: true),
+    MSRRow(.tscAux, .processor, writes: .low32Bits, passesThrough: true),
+  ]
+
+  /// The row of the MSR `index`, or nil if the machine has no such MSR.
+  static func row(_ index: UInt32) -> MSRRow? {
+    for position in 0..<rows.count where rows[position].index == index { return rows[position] }
+    guard VMXCapabilities.firstMSR <= index, index <= VMXCapabilities.lastMSR else { return nil }
+    var row = MSRRow(.vmxBasic, .nested, writes: .never)
+    row.index = index
+    return row
+  }
+
+  /// Fills the MSR bitmap of vmcs01: all MSRs exit but those that pass through.
+  static func fillBitmap(_ bitmap: UnsafeMutableRawPointer) {
+    bitmap.initializeMemory(as: UInt8.self, repeating: 0xFF, count: 4096)
+    for position in 0..<rows.count where rows[position].passesThrough {
+      for isWrite in [false, true] {
+        guard let place = MSRBitmap.position(of: rows[position].index, isWrite: isWrite) else { continue }
+        let byte = bitmap + Int(place.offset)
+        byte.storeBytes(of: byte.load(as: UInt8.self) & ~place.mask, as: UInt8.self)
+      }
+    }
+  }
+
+  /// Whether `value` may be written to an MSR whose rule is `rule`; `current` is the MSR's value and `isPaging`
+  /// whether CR0.PG is 1.
+  static func allows(_ value: UInt64, by rule: MSRWriteRule, current: UInt64, isPaging: Bool) -> Bool {
+    switch rule {
+    case .any: true
+    case .canonical: isCanonical(value)
+    case .low32Bits: value >> 32 == 0
+    case .pat: isValidPAT(value)
+    case .efer: isValidEFER(EFER(rawValue: value), current: EFER(rawValue: current), isPaging: isPaging)
+    case .debugCtl: value & ~DebugCtl.supported == 0
+    case .never: false
+    }
+  }
+
+  /// IA32_DEBUGCTL's BTF.
+  enum DebugCtl {
+    static let supported: UInt64 = 1 << 1
+  }
+
+  /// Whether bits 63:47 are all alike.
+  static func isCanonical(_ address: UInt64) -> Bool {
+    let upper = Int64(bitPattern: address) >> 47
+    return upper == 0 || upper == -1
+  }
+
+  /// Whether each byte is a memory type that the PAT can hold (SDM volume 3, "IA32_PAT MSR").
+  static func isValidPAT(_ value: UInt64) -> Bool {
+    for byte in 0..<UInt64(8) {
+      switch value >> (byte * 8) & 0xFF {
+      case 0, 1, 4, 5, 6, 7: continue
+      default: return false
+      }
+    }
+    return true
+  }
+
+  /// No reserved bit, and LME unchanged while paging (SDM volume 3, "Extended Feature Enable Register").
+  static func isValidEFER(_ value: EFER, current: EFER, isPaging: Bool) -> Bool {
+    guard value.isSubset(of: .defined) else { return false }
+    return !isPaging || value.contains(.lme) == current.contains(.lme)
+  }
+}

@@ -1,0 +1,69 @@
+import VMX
+import X86
+
+/// The guest that L0 works on between its exit and its next entry: L1 on vmcs01, or L2 on vmcs02.
+///
+/// A trivial value. It counts L0's accesses of the VMCS, so that they can be priced.
+struct RunningGuest {
+  let vmcs: VMCS
+  let registers: UnsafeMutablePointer<RegisterFile>
+  let work: UnsafeMutablePointer<HandlerWork>
+
+  /// The VMCS accesses and memory accesses of L0's own handlers.
+  struct HandlerWork {
+    var vmcsReads: UInt64 = 0
+    var vmcsWrites: UInt64 = 0
+    var memoryAccesses: UInt64 = 0
+    /// The price of the invalidations performed.
+    var invalidationCycles: UInt64 = 0
+  }
+
+  /// A field of the VMCS; each access counts as the VMREAD or VMWRITE that it is on a processor.
+  subscript(field: VMCSField) -> UInt64 {
+    @inline(__always) get {
+      work.pointee.vmcsReads &+= 1
+      return vmcs[field]
+    }
+    @inline(__always) nonmutating set {
+      work.pointee.vmcsWrites &+= 1
+      vmcs[field] = newValue
+    }
+  }
+
+  /// A general-purpose register; RSP is in the VMCS.
+  subscript(register: GeneralRegister) -> UInt64 {
+    get { register == .rsp ? self[.guestRSP] : registers[register] }
+    nonmutating set {
+      if register == .rsp { self[.guestRSP] = newValue } else { registers[register] = newValue }
+    }
+  }
+
+  /// Whether the guest executes 64-bit code.
+  var is64Bit: Bool {
+    EFER(rawValue: self[.guestEFER]).contains(.lma) && self[.guestCSAccessRights] & 1 << 13 != 0
+  }
+
+  /// Ends the instruction that exited: RIP moves past it, the blocking that covers one instruction ends, and a single
+  /// step is pending if TF asks for it.
+  func completeInstruction() {
+    let next = self[.guestRIP] &+ self[.exitInstructionLength]
+    self[.guestRIP] = is64Bit ? next : next & 0xFFFF_FFFF
+    let blocking = InterruptibilityState([.blockingBySTI, .blockingByMOVSS])
+    let state = vmcs.interruptibilityState
+    if !state.isDisjoint(with: blocking) { vmcs.interruptibilityState = state.subtracting(blocking) }
+    let flags = RFLAGS(rawValue: self[.guestRFLAGS])
+    if flags.contains(.rf) { self[.guestRFLAGS] = flags.subtracting(.rf).rawValue }
+    guard flags.contains(.tf), vmcs[.guestDebugCtl] & MSRPolicy.DebugCtl.supported == 0 else { return }
+    let pending = DebugExceptionQualification(rawValue: self[.guestPendingDebugExceptions])
+    self[.guestPendingDebugExceptions] = pending.union(.bs).rawValue
+  }
+
+  /// Has the next VM entry deliver `exception` at the instruction that exited.
+  func raise(_ exception: ExceptionVector, errorCode: UInt32 = 0) {
+    let isProtected = CR0(rawValue: vmcs[.guestCR0]).contains(.pe)
+    let hasErrorCode = exception.hasErrorCode && isProtected
+    let information = InterruptionInformation(exception, hasErrorCode: hasErrorCode)
+    self[.entryInterruptionInformation] = UInt64(information.rawValue)
+    if hasErrorCode { self[.entryExceptionErrorCode] = UInt64(errorCode) }
+  }
+}
