@@ -10,6 +10,10 @@ private final class Recorder: PortDevice {
   func write(_ value: UInt32, offset: UInt16, size: UInt8) { writes.append((value, offset, size)) }
 }
 
+private func attach(_ device: any PortDevice, _ first: UInt16, _ count: UInt16, to bus: inout PortBus) -> Bool {
+  bus.attach(device, at: first, count: count)
+}
+
 @Suite struct PortBusTests {
   @Test func unclaimedPortsReadAllOnes() {
     let bus = PortBus()
@@ -22,7 +26,7 @@ private final class Recorder: PortDevice {
   @Test func aDeviceSeesOffsetsAndTheAccessedBytesOnly() {
     var bus = PortBus()
     let device = Recorder()
-    #expect(bus.attach(device, at: 0x100, count: 4))
+    #expect(attach(device, 0x100, 4, to: &bus))
     bus.write(0xAABB_CCDD, to: 0x103, size: 1)
     bus.write(0xAABB_CCDD, to: 0x100, size: 2)
     #expect(device.writes.map(\.value) == [0xDD, 0xCCDD])
@@ -34,19 +38,19 @@ private final class Recorder: PortDevice {
 
   @Test func rangesNeitherOverlapNorWrap() {
     var bus = PortBus()
-    #expect(bus.attach(Recorder(), at: 0x100, count: 8))
-    #expect(!bus.attach(Recorder(), at: 0x107, count: 1))
-    #expect(!bus.attach(Recorder(), at: 0xF8, count: 9))
-    #expect(!bus.attach(Recorder(), at: 0x200, count: 0))
-    #expect(!bus.attach(Recorder(), at: 0xFFFF, count: 2))
-    #expect(bus.attach(Recorder(), at: 0xFFFF, count: 1))
-    #expect(bus.attach(Recorder(), at: 0x108, count: 1))
+    #expect(attach(Recorder(), 0x100, 8, to: &bus))
+    #expect(!attach(Recorder(), 0x107, 1, to: &bus))
+    #expect(!attach(Recorder(), 0xF8, 9, to: &bus))
+    #expect(!attach(Recorder(), 0x200, 0, to: &bus))
+    #expect(!attach(Recorder(), 0xFFFF, 2, to: &bus))
+    #expect(attach(Recorder(), 0xFFFF, 1, to: &bus))
+    #expect(attach(Recorder(), 0x108, 1, to: &bus))
   }
 
   @Test func theFirstWriteToTheDebugExitCounts() {
     var bus = PortBus()
     let device = DebugExit()
-    #expect(bus.attach(device, at: DebugExit.port, count: DebugExit.portCount))
+    #expect(attach(device, DebugExit.port, DebugExit.portCount, to: &bus))
     #expect(device.code == nil)
     bus.write(0x1_0005, to: 0xF4, size: 2)
     bus.write(0, to: 0xF4, size: 4)
