@@ -16,7 +16,8 @@ struct BootCommandLine {
       let start = next
       while next.pointee != UInt8(ascii: " ") && next.pointee != 0 { next += 1 }
       let word = Piece(start: start, count: next - start)
-      guard let equals = word.firstIndex(of: UInt8(ascii: "=")), !word.contains(UInt8(ascii: "/")) else { continue }
+      if word.contains(UInt8(ascii: "/")) { continue }
+      guard let equals = word.firstIndex(of: UInt8(ascii: "=")) else { continue }
       body(Piece(rebasing: word[..<equals]), Piece(rebasing: word[(equals + 1)...]))
     }
   }

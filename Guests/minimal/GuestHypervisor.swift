@@ -83,20 +83,24 @@ struct GuestHypervisor {
 
   /// A port that takes bytes.
   private mutating func emulateOUT(_ exit: L2Exit) {
-    guard L2Port(exit.qualification) == .expected else { exit.refuse() }
+    guard IOQualification(rawValue: exit.qualification) == L2Port.output else { exit.refuse() }
     given.fold(registers.rax & 0xFF)
   }
 
   /// IA32_TSC_AUX belongs to L2 in name only: L1 keeps its value.
   private mutating func emulateRDMSR(_ exit: L2Exit) {
-    guard UInt32(truncatingIfNeeded: registers.rcx) == ModelSpecificRegister.tscAux.rawValue else { exit.refuse() }
+    guard ModelSpecificRegister(rawValue: UInt32(truncatingIfNeeded: registers.rcx)) == .tscAux else {
+      exit.refuse()
+    }
     registers.rax = tscAux & 0xFFFF_FFFF
     registers.rdx = tscAux >> 32
     given.fold(tscAux)
   }
 
   private mutating func emulateWRMSR(_ exit: L2Exit) {
-    guard UInt32(truncatingIfNeeded: registers.rcx) == ModelSpecificRegister.tscAux.rawValue else { exit.refuse() }
+    guard ModelSpecificRegister(rawValue: UInt32(truncatingIfNeeded: registers.rcx)) == .tscAux else {
+      exit.refuse()
+    }
     tscAux = registers.rdx << 32 | registers.rax & 0xFFFF_FFFF
     given.fold(tscAux)
   }

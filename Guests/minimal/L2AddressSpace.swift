@@ -15,7 +15,7 @@ struct L2AddressSpace {
   private static var poolPageCount: UInt64 { 256 }
 
   /// The EPTP.
-  let pointer: UInt64
+  let pointer: EPTPointer
   private let windowTable: Table
   private let invalidation: INVEPTType
   private var usedPoolPages: UInt64 = 0
@@ -26,15 +26,15 @@ struct L2AddressSpace {
     guard capabilities.isSuperset(of: [.pageWalkLength4, .writeBackPagingStructures, .invept]) else {
       fail("no EPT with four levels, write-back paging structures and INVEPT")
     }
-    invalidation = capabilities.contains(.inveptSingleContext) ? .singleContext : .allContexts
+    invalidation = capabilities.contains(INVEPTType.singleContext.capability) ? .singleContext : .allContexts
 
     let pml4 = Table(physical: pages.take())
     let pdpt = Self.addTable(to: pml4, at: 0, &pages)
     let lowTable = Self.addTable(to: Self.addTable(to: pdpt, at: 0, &pages), at: 0, &pages)
     windowTable = Self.addTable(to: Self.addTable(to: pdpt, at: 1, &pages), at: 0, &pages)
-    Self.mapIdentity(lowTable, address_of_image_start()..<address_of_image_code_end(), .readExecute)
-    Self.mapIdentity(lowTable, address_of_l2_memory()..<address_of_l2_memory_end(), .readWrite)
-    pointer = EPTPointer(pml4: pml4.physical).rawValue
+    Self.mapIdentity(lowTable, address_of_image_start()..<address_of_image_code_end(), [.read, .execute])
+    Self.mapIdentity(lowTable, address_of_l2_memory()..<address_of_l2_memory_end(), [.read, .write])
+    pointer = EPTPointer(root: pml4.physical)
   }
 
   private static func addTable(to parent: Table, at index: Int, _ pages: inout L1Pages) -> Table {
@@ -46,7 +46,7 @@ struct L2AddressSpace {
   /// Maps the pages of `range`, which lies in the first 2 MiB, to themselves.
   private static func mapIdentity(_ table: Table, _ range: Range<UInt64>, _ permissions: EPTPermissions) {
     for address in stride(from: range.lowerBound, to: range.upperBound, by: 4096) {
-      table[Int(address >> 12)] = EPTEntry(page: address, permissions).rawValue
+      table[Int(address >> 12)] = EPTEntry(page: address, permissions: permissions).rawValue
     }
   }
 
@@ -59,7 +59,7 @@ struct L2AddressSpace {
     usedPoolPages &+= 1
     let stamp = (address ^ page) &* 0x9E37_79B9_7F4A_7C15
     WindowPage.stamp(page, stamp)
-    windowTable[Int(index)] = EPTEntry(page: page, .readWrite).rawValue
+    windowTable[Int(index)] = EPTEntry(page: page, permissions: [.read, .write]).rawValue
     return stamp
   }
 
@@ -69,7 +69,7 @@ struct L2AddressSpace {
       fail("what L2 wrote to a page of its window is not in L1's memory")
     }
     windowTable.update(repeating: 0, count: Int(Self.windowPageCount))
-    if invept(invalidation.rawValue, pointer) { vmxFailed("INVEPT") }
+    if invept(invalidation.rawValue, pointer.rawValue) { vmxFailed("INVEPT") }
     usedPoolPages = 0
   }
 }

@@ -7,11 +7,12 @@ struct L2Controls {
   let capabilities: VMXCapabilities
   let mistake: Mistake
 
-  /// Writes them: what L1 wants to see of L2 (CPUID, VMCALL and triple faults exit in any case), and zeros.
-  func write(eptPointer: UInt64, _ pages: inout L1Pages) {
+  /// Writes them: what L1 wants to see of L2, and zeros. CPUID, VMCALL and triple faults exit in any case.
+  func write(eptPointer: EPTPointer, _ pages: inout L1Pages) {
     var pinBased = granted(PinBasedControls())
     var primary = granted(
-      [.hltExiting, .useIOBitmaps, .useMSRBitmaps, .activateSecondaryControls] as PrimaryProcessorBasedControls)
+      [.hltExiting, .useIOBitmaps, .useMSRBitmaps, .activateSecondaryControls]
+        as PrimaryProcessorBasedControls)
     var secondary = granted(.enableEPT as SecondaryProcessorBasedControls)
     if capabilities.allows(SecondaryProcessorBasedControls.enableVPID) {
       secondary.insert(.enableVPID)
@@ -24,7 +25,7 @@ struct L2Controls {
     vmwrite(granted(.hostAddressSpaceSize as PrimaryExitControls))
     vmwrite(granted(.ia32eModeGuest as EntryControls))
 
-    vmwrite(.eptPointer, eptPointer)
+    vmwrite(.eptPointer, eptPointer.rawValue)
     writeBitmaps(&pages)
     // Every exception of L2 exits, so that L1 can say which it was.
     vmwrite(.exceptionBitmap, 0xFFFF_FFFF)
@@ -59,7 +60,8 @@ struct L2Controls {
     vmwrite(.ioBitmapA, Self.pageOfOnes(&pages))
     vmwrite(.ioBitmapB, Self.pageOfOnes(&pages))
     let msrBitmap = pages.take()
-    MSRBitmap(page: msrBitmap).intercept(.tscAux)
+    Self.intercept(.tscAux, isWrite: false, in: msrBitmap)
+    Self.intercept(.tscAux, isWrite: true, in: msrBitmap)
     vmwrite(.msrBitmap, msrBitmap)
   }
 
@@ -67,6 +69,12 @@ struct L2Controls {
     let page = pages.take()
     UnsafeMutablePointer<UInt64>(physical: page).update(repeating: .max, count: 512)
     return page
+  }
+
+  private static func intercept(_ register: ModelSpecificRegister, isWrite: Bool, in bitmap: UInt64) {
+    // An MSR that has no bit causes a VM exit in any case.
+    guard let position = MSRBitmap.position(of: register.rawValue, isWrite: isWrite) else { return }
+    UnsafeMutablePointer<UInt8>(physical: bitmap &+ position.offset).pointee |= position.mask
   }
 
   private func spoil(
@@ -84,23 +92,5 @@ struct L2Controls {
     case .none, .hostCR4, .guestRFLAGS, .revision:
       break
     }
-  }
-}
-
-/// An MSR bitmap: 1 KByte each for reads of the low MSRs, reads of the high ones, writes of low, and of high ones.
-///
-/// Source: SDM volume 3, "MSR-Bitmap Address".
-struct MSRBitmap {
-  private let bytes: UnsafeMutablePointer<UInt8>
-
-  init(page: UInt64) { bytes = UnsafeMutablePointer(physical: page) }
-
-  /// Makes RDMSR and WRMSR of `register` exit.
-  func intercept(_ register: ModelSpecificRegister) {
-    let bit = Int(register.rawValue & 0x1FFF)
-    let reads = bytes + (register.rawValue >= 0xC000_0000 ? 1024 : 0) + (bit >> 3)
-    let writes = reads + 2048
-    reads.pointee |= 1 << UInt8(bit & 7)
-    writes.pointee |= 1 << UInt8(bit & 7)
   }
 }

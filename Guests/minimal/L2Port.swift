@@ -1,8 +1,9 @@
-/// The I/O instruction of an exit qualification.
-struct L2Port: Equatable {
-  var rawValue: UInt64
-  init(_ q: UInt64) { rawValue = q }
+import VMX
+
+/// The port that L2 writes to: the second serial port, which L1 only pretends to have.
+enum L2Port {
   static var number: UInt16 { 0x2F8 }
-  /// A 1-byte OUT, with the port number in DX.
-  static var expected: Self { Self(UInt64(number) << 16) }
+
+  /// What the exit qualification says of OUT DX, AL.
+  static var output: IOQualification { IOQualification(port: number, size: 1, isIn: false) }
 }

@@ -8,7 +8,9 @@ import X86
 @c(l2_main)
 func l2Main(workload: UInt64, iterations: UInt64) -> Never {
   var checksum: UInt64 = 0
-  if let workload = Workload(rawValue: workload) { checksum = L2Program(iterations: iterations).run(workload) }
+  if let workload = Workload(rawValue: workload) {
+    checksum = L2Program(iterations: iterations).run(workload)
+  }
   _ = vmcall(Hypercall.done, checksum)
   while true { hlt() }
 }

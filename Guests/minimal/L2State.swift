@@ -29,25 +29,22 @@ enum L2State {
     let code = SegmentAccessRights(type: 11, isCodeOrData: true, isLong: true, isGranular: true)
     let data = SegmentAccessRights(type: 3, isCodeOrData: true, isBig: true, isGranular: true)
     let busyTSS = SegmentAccessRights(type: SystemSegmentType.tss32Busy.rawValue, isCodeOrData: false)
-    write(.guestCSSelector, .guestCSBase, .guestCSLimit, .guestCSAccessRights, code)
-    write(.guestSSSelector, .guestSSBase, .guestSSLimit, .guestSSAccessRights, data)
-    write(.guestDSSelector, .guestDSBase, .guestDSLimit, .guestDSAccessRights, data)
-    write(.guestESSelector, .guestESBase, .guestESLimit, .guestESAccessRights, data)
-    write(.guestFSSelector, .guestFSBase, .guestFSLimit, .guestFSAccessRights, data)
-    write(.guestGSSelector, .guestGSBase, .guestGSLimit, .guestGSAccessRights, data)
-    write(.guestLDTRSelector, .guestLDTRBase, .guestLDTRLimit, .guestLDTRAccessRights, .unusable)
-    write(.guestTRSelector, .guestTRBase, .guestTRLimit, .guestTRAccessRights, busyTSS)
+    write(.cs, code)
+    write(.ss, data)
+    write(.ds, data)
+    write(.es, data)
+    write(.fs, data)
+    write(.gs, data)
+    write(.ldtr, .unusable)
+    write(.tr, busyTSS)
   }
 
   /// One segment register with base 0 and a null selector, which a VM entry accepts: L2 never loads a segment.
-  private static func write(
-    _ selector: VMCSField, _ base: VMCSField, _ limit: VMCSField, _ accessRights: VMCSField,
-    _ rights: SegmentAccessRights
-  ) {
-    vmwrite(selector, 0)
-    vmwrite(base, 0)
-    vmwrite(limit, rights.isGranular ? 0xFFFF_FFFF : 0x67)
-    vmwrite(accessRights, UInt64(rights.rawValue))
+  private static func write(_ segment: GuestSegment, _ rights: SegmentAccessRights) {
+    vmwrite(segment.selectorField, 0)
+    vmwrite(segment.baseField, 0)
+    vmwrite(segment.limitField, rights.isGranular ? 0xFFFF_FFFF : 0x67)
+    vmwrite(segment.accessRightsField, UInt64(rights.rawValue))
   }
 
   /// Empty tables: every exception of L2 is a VM exit.

@@ -32,7 +32,8 @@ func judge(_ hypervisor: GuestHypervisor, _ checksum: UInt64, _ options: Options
   Serial.write(hypervisor.handledExits)
   Serial.endLine()
   let computes = options.workload == .none
-  guard hypervisor.handledExits == (computes ? 0 : options.iterations) else { fail("not one exit an iteration") }
+  let expectedExits = computes ? 0 : options.iterations
+  guard hypervisor.handledExits == expectedExits else { fail("not one exit an iteration") }
   let expected = computes ? options.iterations &* Computation.resultOfRound : hypervisor.given.value
   guard checksum == expected else { fail("L2 did not get what L1 gave, or computed wrongly") }
   guard options.mistake == .none else { fail("nobody noticed the mistake") }

@@ -1,3 +1,4 @@
+import VMX
 import X86
 
 /// A mapping that the processor must forget before the next VM entry.
