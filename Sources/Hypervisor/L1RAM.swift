@@ -1,9 +1,10 @@
 import GuestMemory
+import NestedVMX
 import Platform
 import X86
 
 /// L1-physical memory as ept01 maps it, reached from L0. A trivial value: the machine keeps the memory alive.
-struct L1RAM: @unchecked Sendable {
+struct L1RAM: L1Memory, @unchecked Sendable {
   /// The number of physical-address bits of L1, as CPUID reports it.
   static let physicalAddressWidth = UInt8(truncatingIfNeeded: CPUIDPolicy.physicalAddressBits)
 
@@ -30,5 +31,20 @@ struct L1RAM: @unchecked Sendable {
   func write(_ bytes: UnsafeRawBufferPointer, at address: PhysicalAddress<L1>) -> Bool {
     guard let target = translate(address, count: UInt64(bytes.count)) else { return false }
     return memory.write(bytes, at: target)
+  }
+}
+
+extension L1RAM {
+  func hostPage(of address: PhysicalAddress<L1>) -> HostPage? {
+    translate(address.page, count: 4096).map { HostPage(address: $0) }
+  }
+
+  func pointer(to address: PhysicalAddress<L1>, count: UInt64) -> UnsafeMutableRawPointer? {
+    translate(address, count: count).flatMap { memory.pointer($0, count: count) }
+  }
+
+  func noteWrite(_ address: PhysicalAddress<L1>, count: UInt64) {
+    guard let target = translate(address, count: count) else { return }
+    memory.noteWrite(target, count: count)
   }
 }

@@ -1,4 +1,5 @@
 import GuestMemory
+import NestedVMX
 import X86
 
 /// L0's own 4-KByte pages in L0-physical memory: VMCSs, bitmaps, EPT tables.
@@ -55,4 +56,15 @@ struct PagePool: @unchecked Sendable {
     guard page.page.rawValue < size else { return nil }
     return base + Int(page.page.rawValue)
   }
+}
+
+extension PagePool: L0Pages {
+  func allocate() -> L0Page? {
+    guard let page = allocatePage(), let bytes = bytes(of: page) else { return nil }
+    return L0Page(address: page, bytes: bytes)
+  }
+
+  func free(_ page: PhysicalAddress<L0>) { freePage(page) }
+
+  func pointer(to address: PhysicalAddress<L0>) -> UnsafeMutableRawPointer? { bytes(of: address) }
 }

@@ -1,0 +1,193 @@
+import NestedVMX
+import Processor
+import Trace
+import VMX
+import X86
+
+/// What L0 does with the exits that it keeps.
+extension VirtualCPU {
+  mutating func handle(_ handler: L0Handler, _ reason: ExitReasonField) {
+    switch handler {
+    case .vmxInstruction:
+      executeVMXInstruction(reason)
+      return
+    case .composedEPT, .externalInterrupt, .nonMaskableInterrupt:
+      // ept02 is filled already; and L0 has no interrupt source whose handler it would run.
+      break
+    case .memoryOfL1: outcome = outsideMemory()
+    case .outOfPages:
+      outcome = .internalError(sentence: "L0 has no page left for the composed EPT")
+    case .emulation: emulate(reason)
+    case .unexpected: outcome = unexpectedExit(reason)
+    }
+    if outcome == nil { vmx.prepareToResume() }
+  }
+
+  /// Gives the guest that runs what L1's own processor and devices would.
+  private mutating func emulate(_ reason: ExitReasonField) {
+    switch reason.basic {
+    case .cpuid: emulateCPUID()
+    case .hlt: outcome = .halted(level: level, rip: guest[.guestRIP])
+    case .ioInstruction: emulateIO()
+    case .rdmsr: emulateRDMSR()
+    case .wrmsr: emulateWRMSR()
+    case .controlRegisterAccess: emulateControlRegisterAccess()
+    case .invd, .wbinvd, .pause, .monitor, .mwait: guest.completeInstruction()
+    case .getsec, .xsetbv, .vmfunc, .encls, .enclv: guest.raise(.invalidOpcode)
+    case .rdpmc: guest.raise(.generalProtection)
+    case .exceptionOrNMI: guest.deliverAgain()
+    case .tripleFault: outcome = .tripleFault(level: level, rip: guest[.guestRIP])
+    case .taskSwitch: outcome = taskSwitch()
+    default: outcome = unexpectedExit(reason)
+    }
+  }
+
+  private func emulateCPUID() {
+    let guest = guest
+    var result = cpuid.result(
+      leaf: UInt32(truncatingIfNeeded: guest[.rax]), subleaf: UInt32(truncatingIfNeeded: guest[.rcx]))
+    if UInt32(truncatingIfNeeded: guest[.rax]) == CPUIDLeaf.features,
+      guest.visibleCR4.contains(.osxsave)
+    {
+      result.ecx |= CPUIDFeaturesECX.osxsave.rawValue
+    }
+    registers.pointee.rax = UInt64(result.eax)
+    registers.pointee.rbx = UInt64(result.ebx)
+    registers.pointee.rcx = UInt64(result.ecx)
+    registers.pointee.rdx = UInt64(result.edx)
+    guest.completeInstruction()
+  }
+}
+
+// MARK: Control registers
+
+extension VirtualCPU {
+  private mutating func emulateControlRegisterAccess() {
+    let guest = guest
+    let access = ControlRegisterQualification(rawValue: guest[.exitQualification])
+    let result: EmulationResult
+    switch access.access {
+    case .movToCR: result = write(guest[access.register], toControlRegister: access.number)
+    case .movFromCR: result = readControlRegister(access)
+    case .clts: result = guest.writeCR0(guest.visibleCR0.subtracting(.ts).rawValue, rules)
+    case .lmsw:
+      let kept = guest.visibleCR0.rawValue & ~0xE
+      result = guest.writeCR0(kept | UInt64(access.lmswSource) & 0xF, rules)
+    }
+    switch result {
+    case .completed: guest.completeInstruction()
+    case .completedWithFlush:
+      forgetLinearMappings()
+      guest.completeInstruction()
+    case .fault(let vector): guest.raise(vector)
+    }
+  }
+
+  private func write(_ value: UInt64, toControlRegister number: UInt8) -> EmulationResult {
+    let value = guest.is64Bit ? value : value & 0xFFFF_FFFF
+    var result: EmulationResult
+    switch number {
+    case 0: result = guest.writeCR0(value, rules)
+    case 3: result = guest.writeCR3(value)
+    case 4: result = guest.writeCR4(value, rules)
+    // There is no local APIC, so that CR8 has nothing to set.
+    default: return value & ~0xF == 0 ? .completed : .fault(.generalProtection)
+    }
+    if result == .completedWithFlush, !loadPDPTEs() { result = .fault(.generalProtection) }
+    return result
+  }
+
+  private func readControlRegister(_ access: ControlRegisterQualification) -> EmulationResult {
+    guest[access.register] = access.number == 3 ? guest[.guestCR3] : 0
+    return .completed
+  }
+
+  /// What bounds the writes of the guest that runs.
+  private var rules: ControlRegisterRules {
+    let capabilities = processor.capabilities
+    let pagingIsFree = CR0([.pe, .pg]).rawValue
+    var rules = ControlRegisterRules(
+      cr4Supported: cr4Supported, cr0Fixed: capabilities.cr0Fixed0 & ~pagingIsFree,
+      cr4Fixed: capabilities.cr4Fixed0)
+    if vmx.isInL2 {
+      rules.cr0Preserved = vmx.vmcs12?[.cr0GuestHostMask] ?? 0
+      rules.cr4Preserved = vmx.vmcs12?[.cr4GuestHostMask] ?? 0
+    } else if vmx.isInVMXOperation {
+      rules.cr0InVMX = vmx.capabilities.cr0
+      rules.cr4InVMX = vmx.capabilities.cr4
+    }
+    return rules
+  }
+
+  /// With PAE paging a load of CR3 or a change of mode loads the four PDPTEs (SDM volume 3, "PDPTE Registers"); false
+  /// if one of them has a reserved bit set.
+  private func loadPDPTEs() -> Bool {
+    let guest = guest
+    let cr0 = CR0(rawValue: guest.vmcs[.guestCR0])
+    let efer = EFER(rawValue: guest.vmcs[.guestEFER])
+    guard cr0.contains(.pg), CR4(rawValue: guest.vmcs[.guestCR4]).contains(.pae), !efer.contains(.lma),
+      !vmx.isInL2
+    else { return true }
+    let fields: [4 of VMCSField] = [.guestPDPTE0, .guestPDPTE1, .guestPDPTE2, .guestPDPTE3]
+    let table = PhysicalAddress<L1>(guest.vmcs[.guestCR3] & 0xFFFF_FFE0)
+    for index in 0..<4 {
+      guard let place = ram.translate(table + UInt64(index) * 8, count: 8),
+        let entry = ram.memory.load(place, as: UInt64.self)
+      else { return false }
+      work.pointee.memoryAccesses &+= 1
+      let reserved: UInt64 = 0xFFF0_0000_0000_01E6
+      if entry & 1 != 0, entry & reserved != 0 { return false }
+      guest[fields[index]] = entry
+    }
+    return true
+  }
+
+  /// Has the processor forget the linear mappings of the guest that runs.
+  private func forgetLinearMappings() {
+    work.pointee.invalidationCycles &+= prices.invvpid
+    processor.invalidateVPID(.singleContext(vpid: UInt16(truncatingIfNeeded: guest.vmcs[.vpid])))
+  }
+}
+
+// MARK: Ends of a run
+
+extension VirtualCPU {
+  private func outsideMemory() -> RunOutcome {
+    let address = vmx.isInL2 ? vmx.faultingAddress.rawValue : guest[.guestPhysicalAddress]
+    return .outsideMemory(level: level, address: address, rip: guest[.guestRIP])
+  }
+
+  private func taskSwitch() -> RunOutcome {
+    .shutdown(
+      sentence: "\(level.name) switched tasks by hardware at RIP \(hexadecimal(guest[.guestRIP])), which L0 "
+        + "does not emulate")
+  }
+
+  private func unexpectedExit(_ reason: ExitReasonField) -> RunOutcome {
+    let name = reason.basic?.name.description ?? "number \(reason.basicNumber)"
+    let failure = reason.isEntryFailure ? "a failed VM entry" : "a VM exit"
+    return .internalError(
+      sentence: "\(failure) of \(level.name), \(name), came at RIP \(hexadecimal(guest[.guestRIP])), which the "
+        + "controls of L0 exclude (qualification \(hexadecimal(guest[.exitQualification])))")
+  }
+
+  /// The processor refused vmcs01 or vmcs02, which L0 made.
+  func refusedEntry(_ error: VMInstructionError) -> RunOutcome {
+    let name = vmx.isInL2 ? "vmcs02" : "vmcs01"
+    return .internalError(
+      sentence: "the processor refused \(name) with VM-instruction error \(error.rawValue) (\(error.description))")
+  }
+}
+
+extension RunningGuest {
+  /// Delivers the exception that exited after all, because nobody wants the exit.
+  func deliverAgain() {
+    let event = vmcs.exitInterruptionInformation
+    if event.vector == ExceptionVector.pageFault.rawValue {
+      registers.pointee.cr2 = self[.exitQualification]
+    }
+    self[.entryInterruptionInformation] = UInt64(event.rawValue & ~(1 << 12))
+    if event.hasErrorCode { self[.entryExceptionErrorCode] = self[.exitInterruptionErrorCode] }
+    if event.usesInstructionLength { self[.entryInstructionLength] = self[.exitInstructionLength] }
+  }
+}

@@ -1,0 +1,138 @@
+import CostModel
+import NestedVMX
+import Platform
+import Processor
+import Trace
+import VMX
+import X86
+
+/// L0's virtual CPU: it enters the guest, and performs what its exits and the nested core demand.
+///
+/// Between an exit and the next entry nothing is allocated, and the level that runs is asked of the nested core alone.
+struct VirtualCPU<P: VMXProcessor>: ~Copyable {
+  let processor: P
+  let registers: UnsafeMutablePointer<RegisterFile>
+  let clock: UnsafeMutablePointer<VirtualClock>
+  let ram: L1RAM
+  let prices: CostPrices
+  /// The work of L0's handlers in the current exit, beside that of the nested core.
+  let work: UnsafeMutablePointer<RunningGuest.HandlerWork>
+  let cpuid: CPUIDPolicy
+  let ports: PortBus
+  let debugExit: DebugExit
+  /// The bits of CR4 that a guest can set.
+  let cr4Supported: UInt64
+
+  var vmx: VirtualVMX<L1RAM, PagePool>
+  var log: ExitLog
+  var entryFailures = EntryFailureLog()
+  /// How the run ended, once it has.
+  var outcome: RunOutcome?
+
+  init(
+    processor: P, vmx: consuming VirtualVMX<L1RAM, PagePool>, ram: L1RAM, devices: MachineDevices,
+    configuration: MachineConfiguration
+  ) {
+    self.processor = processor
+    self.registers = processor.registers
+    self.clock = processor.clock
+    self.ram = ram
+    self.prices = configuration.costs.prices
+    self.work = .allocate(capacity: 1)
+    self.work.initialize(to: RunningGuest.HandlerWork())
+    self.cpuid = CPUIDPolicy(frequency: configuration.costs.frequency)
+    self.ports = devices.ports
+    self.debugExit = devices.debugExit
+    self.cr4Supported = processor.capabilities.cr4Fixed1 & ~CR4.smxe.rawValue
+    self.vmx = vmx
+    self.log = ExitLog(mode: configuration.trace)
+  }
+
+  deinit { work.deallocate() }
+
+  /// The guest that runs, as L0's handlers see it.
+  var guest: RunningGuest { RunningGuest(vmcs: vmx.running, registers: registers, work: work) }
+
+  /// The level that runs.
+  var level: ExitLevel { vmx.isInL2 ? .l2 : .l1 }
+
+  /// Runs until the machine ends or is stopped.
+  mutating func run() -> RunEnd {
+    while true {
+      switch processor.enter(vmx.running) {
+      case .exit(let reason): handle(reason)
+      case .failed(let error): return .ended(refusedEntry(error))
+      case .stopped(let cause): return .stoppedBy(cause)
+      }
+      if let outcome { return .ended(outcome) }
+    }
+  }
+
+  /// The way of one exit: route it, perform what it demands, and account for it.
+  private mutating func handle(_ reason: ExitReasonField) {
+    let vmcs = vmx.running
+    let workBefore = vmx.work
+    work.pointee = RunningGuest.HandlerWork()
+    var event = ExitEvent(
+      from: level, reason: reason.basicNumber, start: clock.pointee.cycles,
+      instructions: clock.pointee.instructions, rip: vmcs[.guestRIP], qualification: vmcs[.exitQualification])
+
+    event.routedTo = perform(reason)
+    performInvalidations()
+
+    event.hostCycles = cost(since: workBefore)
+    clock.pointee.cycles &+= event.hostCycles
+    event.end = clock.pointee.cycles
+    event.isFinished = outcome == nil
+    if event.isTreeRoot {
+      log.openTree(event)
+    } else {
+      log.append(event)
+      if event.from == .l1, vmx.isInL2 || !vmx.isInVMXOperation {
+        log.closeTree(at: event.end, finished: vmx.isInL2)
+      }
+    }
+  }
+
+  /// What L0 spent on the exit: the exit itself, L0's accesses, and the entry that follows.
+  private func cost(since before: WorkCounters) -> UInt64 {
+    let nested = vmx.work.since(before)
+    let own = work.pointee
+    let accesses = prices.handlerWork(
+      vmcsReads: nested.vmcsReads &+ own.vmcsReads, vmcsWrites: nested.vmcsWrites &+ own.vmcsWrites,
+      memoryAccesses: nested.memoryReads &+ nested.memoryWrites &+ own.memoryAccesses)
+    return prices.vmExit &+ prices.handlerBase &+ accesses &+ own.invalidationCycles &+ prices.vmEntry
+  }
+
+  /// Routes the exit and does what its handler must; returns the level that it was routed to.
+  private mutating func perform(_ reason: ExitReasonField) -> ExitLevel {
+    work.pointee.vmcsReads &+= 1
+    switch vmx.route(reason) {
+    case .reflectedToL1(let exit):
+      reflect(exit)
+      return .l1
+    case .keptByL0(let handler):
+      handle(handler, reason)
+      return .l0
+    }
+  }
+
+  private mutating func performInvalidations() {
+    while let invalidation = vmx.takeInvalidation() {
+      switch invalidation {
+      case .ept(let eptp):
+        work.pointee.invalidationCycles &+= prices.invept
+        processor.invalidateEPT(.singleContext(eptp: eptp))
+      case .vpid(let vpid):
+        work.pointee.invalidationCycles &+= prices.invvpid
+        processor.invalidateVPID(.singleContext(vpid: vpid))
+      }
+    }
+  }
+}
+
+/// Why the run loop ended.
+enum RunEnd {
+  case ended(RunOutcome)
+  case stoppedBy(StopCause)
+}
