@@ -36,6 +36,10 @@ enum AddressForm: UInt8 {
 }
 
 extension Record {
+  /// How many instructions the record itself is.
+  @inline(__always)
+  var unretired: Int64 { Int64(count) &- Int64(retired) }
+
   /// The whole instruction that the record carries.
   @inline(__always)
   var instruction: UnsafePointer<Instruction>? {

@@ -49,7 +49,7 @@ struct BlockBuilder {
       guard let instruction = try nextInstruction() else { break }
       isOpen = lower(instruction)
     }
-    if isOpen { append(.next, length: 0) { record in record.immediate = 0 } }
+    if isOpen { append(.next, length: 0) { _ in } }
     return finished(isWhole: offset <= available)
   }
 
@@ -111,6 +111,13 @@ struct BlockBuilder {
     recordCount &+= 1
     count &+= instructions
     offset &+= Int(length)
+  }
+
+  /// Passes over an instruction that does nothing: it only counts. Returns true.
+  mutating func skip(_ instruction: Instruction) -> Bool {
+    count &+= 1
+    offset &+= Int(instruction.length)
+    return true
   }
 
   /// Appends a record that carries the whole instruction.

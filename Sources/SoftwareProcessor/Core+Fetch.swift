@@ -50,3 +50,47 @@ extension Core {
     is64BitMode || rip &+ UInt64(block.pointee.length) &- 1 <= UInt64(cpu.pointee.cs.limit)
   }
 }
+
+/// The direct jump that the interpreter came by, so that it can go straight to the block the next time.
+struct JumpSource {
+  var record: UnsafeMutablePointer<Record>
+  var block: UnsafeMutablePointer<Block>
+}
+
+extension Core {
+  /// The block at `rip`; the jump that led there is linked to it if both are on one page, whose translation is then
+  /// good for both.
+  @inline(__always)
+  func block(
+    within budget: Int64, from jump: JumpSource?
+  ) throws(Interruption) -> UnsafeMutablePointer<Block> {
+    guard let jump else { return try block(within: budget) }
+    return try linkedBlock(within: budget, from: jump)
+  }
+
+  @inline(never)
+  private func linkedBlock(
+    within budget: Int64, from jump: JumpSource
+  ) throws(Interruption) -> UnsafeMutablePointer<Block> {
+    let epoch = blocks.pointee.epoch
+    let block = try block(within: budget)
+    guard blocks.pointee.epoch == epoch, jump.block.pointee.isLive, block.pointee.isLive,
+      block.pointee.mode == jump.block.pointee.mode, is64BitMode,
+      block.pointee.rip & ~0xFFF == jump.block.pointee.rip & ~0xFFF
+    else { return block }
+    jump.record.pointee.displacement = UInt64(UInt(bitPattern: block))
+    return block
+  }
+}
+
+extension UnsafeMutablePointer where Pointee == Record {
+  /// Where a direct jump leads: `immediate`, or behind the records of a block, the record's own place.
+  func jumpTarget(in block: UnsafeMutablePointer<Block>) -> UInt64 {
+    if pointee.operation == .next { return block.pointee.rip &+ UInt64(pointee.offset) }
+    if pointee.operation.rawValue >= Operation.cmpRR4JO.rawValue {
+      let distance = Int64(bitPattern: pointee.immediate) &>> 32
+      return block.pointee.rip &+ UInt64(bitPattern: distance)
+    }
+    return pointee.immediate
+  }
+}

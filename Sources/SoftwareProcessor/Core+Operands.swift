@@ -110,6 +110,7 @@ extension Core {
   }
 
   /// Loads `size` bytes, zero-extended.
+  @inline(__always)
   func load(_ linear: UInt64, _ size: OperandSize, stack: Bool = false) throws(Interruption) -> UInt64 {
     switch size.bytes {
     case 1: UInt64(try load(linear, as: UInt8.self, stack: stack))
@@ -120,6 +121,7 @@ extension Core {
   }
 
   /// Stores the low `size` bytes of `value`.
+  @inline(__always)
   func store(_ value: UInt64, _ size: OperandSize, at linear: UInt64, stack: Bool = false)
     throws(Interruption)
   {
