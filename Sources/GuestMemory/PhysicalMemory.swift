@@ -1,9 +1,9 @@
 import X86
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #elseif canImport(Musl)
-import Musl
+  import Musl
 #endif
 
 /// Why a machine's memory could not be made.
@@ -83,7 +83,9 @@ public final class PhysicalMemory: @unchecked Sendable {
 
   /// Stores a little-endian integer; false, and nothing stored, in a hole.
   @inlinable @discardableResult
-  public func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at address: PhysicalAddress<L0>) -> Bool {
+  public func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at address: PhysicalAddress<L0>)
+    -> Bool
+  {
     let count = UInt64(MemoryLayout<T>.size)
     guard let pointer = pointer(address, count: count) else { return false }
     pointer.storeBytes(of: value, as: T.self)
