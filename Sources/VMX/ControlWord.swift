@@ -1,6 +1,6 @@
 /// A word of VMX controls: one bit per control.
 public protocol ControlWord: OptionSet, Hashable, Sendable
-where RawValue: FixedWidthInteger & UnsignedInteger {
+where Element == Self, RawValue: FixedWidthInteger & UnsignedInteger {
   /// Which word this is.
   static var kind: ControlWordKind { get }
   /// The SDM's name of each control of this word, lowest bit first.

@@ -22,7 +22,7 @@ import X86
     return names
   }()
 
-  @Test func `a correct VMCS violates nothing`() {
+  @Test func correctVMCSViolatesNothing() {
     #expect(Machine().violations == [])
     for prepare in [
       Machine.leaveIA32eMode, Machine.leaveIA32eModeInGuest, Machine.enterVirtual8086Mode,
@@ -36,7 +36,7 @@ import X86
   }
 
   @Test(arguments: Case.all)
-  func `a check is violated alone`(_ test: Case) {
+  func checkIsViolatedAlone(_ test: Case) {
     let machine = Machine()
     test.prepare(machine)
     #expect(machine.violations == [])
@@ -44,13 +44,13 @@ import X86
     #expect(Set(machine.violations) == test.also.union([test.name]))
   }
 
-  @Test func `every check has a case, and every case a check`() {
+  @Test func everyCheckHasACaseAndEveryCaseACheck() {
     #expect(Set(Self.names).count == Self.names.count)
     #expect(Set(Self.names).subtracting(Case.all.map(\.name)) == [])
     #expect(Set(Case.all.map(\.name)).subtracting(Self.names) == [])
   }
 
-  @Test func `the first violation decides what the VM entry is`() throws {
+  @Test func firstViolationDecidesWhatTheEntryIs() throws {
     let machine = Machine()
     #expect(machine.inspection.firstViolation == nil)
     machine.vmcs[.vmcsLinkPointer] = 1
@@ -68,7 +68,7 @@ import X86
     #expect(EntryFailure.guestState(.pdpteLoading).instructionError == nil)
   }
 
-  @Test func `a violation names the check, the field, its value and the section`() {
+  @Test func violationNamesCheckFieldValueAndSection() {
     let machine = Machine()
     machine.vmcs[.hostCR4] = 0x20
     #expect(
@@ -78,7 +78,7 @@ import X86
         + "(SDM, \"Checks on Host Control Registers, MSRs, and SSP\")")
   }
 
-  @Test func `PDPTEs come from memory without EPT`() {
+  @Test func pdptesComeFromMemoryWithoutEPT() {
     let machine = Machine()
     machine.leaveIA32eModeInGuest()
     machine.needEPTForNothing()
@@ -93,7 +93,7 @@ import X86
     #expect(machine.violations == ["PDPTE 2 has no reserved bits"])
   }
 
-  @Test func `controls that are not activated are not checked`() {
+  @Test func controlsThatAreNotActivatedAreNotChecked() {
     let machine = Machine()
     machine.vmcs.primaryProcessorBasedControls.remove(.activateSecondaryControls)
     machine.vmcs.primaryProcessorBasedControls.remove(.activateTertiaryControls)
@@ -107,7 +107,7 @@ import X86
     #expect(machine.violations == [])
   }
 
-  @Test func `no VMCS is too hostile to check`() {
+  @Test func noVMCSIsTooHostileToCheck() {
     var random = SplitMix(state: 1)
     let machine = Machine()
     for _ in 0..<2000 {
