@@ -23,8 +23,7 @@ public struct ControlMerge: Equatable, Sendable {
   }
 
   /// The bits that any set has.
-  @inlinable
-  var all: UInt64 { union | intersection | fromL1 | fromL0 | derived | always }
+  package var coveredBits: UInt64 { union | intersection | fromL1 | fromL0 | derived | always }
 }
 
 extension ControlMerge {

@@ -21,7 +21,13 @@ public struct InstructionFault: Error, Equatable, Sendable {
   /// The error code, if the exception has one.
   public var errorCode: UInt32?
   /// The linear address that a page fault puts into CR2.
-  public var linearAddress: UInt64 = 0
+  public var linearAddress: UInt64
+
+  public init(vector: ExceptionVector, errorCode: UInt32?, linearAddress: UInt64 = 0) {
+    self.vector = vector
+    self.errorCode = errorCode
+    self.linearAddress = linearAddress
+  }
 
   static var invalidOpcode: Self { Self(vector: .invalidOpcode, errorCode: nil) }
   static var generalProtection: Self { Self(vector: .generalProtection, errorCode: 0) }

@@ -47,7 +47,7 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   /// What L0 copied.
   public internal(set) var sync = SyncCounters()
   /// IA32_FEATURE_CONTROL of L1.
-  public internal(set) var featureControl: UInt64
+  public package(set) var featureControl: UInt64
   /// The VMXON pointer, or nil outside VMX operation.
   public internal(set) var vmxonPointer: PhysicalAddress<L1>?
   /// The current-VMCS pointer, or nil if it is not valid.
