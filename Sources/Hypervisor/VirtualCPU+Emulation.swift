@@ -167,7 +167,8 @@ extension VirtualCPU {
     let name = reason.basic?.name.description ?? "number \(reason.basicNumber)"
     let failure = reason.isEntryFailure ? "a failed VM entry" : "a VM exit"
     return .internalError(
-      sentence: "\(failure) of \(level.name), \(name), came at RIP \(hexadecimal(guest[.guestRIP])), which the "
+      sentence:
+        "\(failure) of \(level.name), \(name), came at RIP \(hexadecimal(guest[.guestRIP])), which the "
         + "controls of L0 exclude (qualification \(hexadecimal(guest[.exitQualification])))")
   }
 
@@ -175,7 +176,8 @@ extension VirtualCPU {
   func refusedEntry(_ error: VMInstructionError) -> RunOutcome {
     let name = vmx.isInL2 ? "vmcs02" : "vmcs01"
     return .internalError(
-      sentence: "the processor refused \(name) with VM-instruction error \(error.rawValue) (\(error.description))")
+      sentence:
+        "the processor refused \(name) with VM-instruction error \(error.rawValue) (\(error.description))")
   }
 }
 
