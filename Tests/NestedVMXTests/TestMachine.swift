@@ -222,3 +222,16 @@ extension TestMachine {
   func allowsCR0(_ value: UInt64) -> Bool { vmx.allowsCR0(value) }
   func allowsCR4(_ value: UInt64) -> Bool { vmx.allowsCR4(value) }
 }
+
+extension TestMachine {
+  /// Brings the shadow VMCS up to date with a vmcs12 that the test has written directly.
+  func syncShadow() {
+    guard vmx.isShadowing,
+      let page = pages.pointer(to: PhysicalAddress(vmcs01[.vmcsLinkPointer]))
+    else { return }
+    for position in 0..<ShadowedFields.writable.count {
+      let field = ShadowedFields.writable[position]
+      VMCS(region: page)[field] = vmcs12[field]
+    }
+  }
+}

@@ -1,0 +1,219 @@
+import NestedVMX
+import Testing
+import Translation
+import VMX
+import X86
+
+@Suite("The composed EPT")
+struct ComposedEPTTests {
+  let machine: TestMachine
+
+  init() throws {
+    machine = try TestMachine()
+    // ept12: L2-physical 0 is L1-physical 0x40000, 0x1000 is 0x41000, and so on.
+    machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
+    machine.memory[TestMachine.ept12 + 0x1000] = (TestMachine.ept12 + 0x2000) | 7
+    machine.memory[TestMachine.ept12 + 0x2000] = (TestMachine.ept12 + 0x3000) | 7
+    setLeaf(0, 0x4_0000 | 0x37)
+    machine.launch()
+  }
+
+  private func setLeaf(_ index: UInt64, _ entry: UInt64) {
+    machine.memory[TestMachine.ept12 + 0x3000 + index * 8] = entry
+  }
+
+  private func violate(_ address: UInt64, _ qualification: UInt64 = 0x181) -> Route {
+    machine.vmx.vmcs02[.guestPhysicalAddress] = address
+    return machine.exitL2(.eptViolation, qualification: qualification)
+  }
+
+  /// What the processor would find in ept02.
+  private func leaf(_ address: UInt64) -> UInt64? {
+    var table = machine.vmx.vmcs02[.eptPointer] & 0xF_FFFF_FFFF_F000
+    for level: UInt64 in [4, 3, 2, 1] {
+      guard let bytes = machine.pages.pointer(to: PhysicalAddress(table)) else { return nil }
+      let index = Int(address >> (12 + 9 * (level - 1)) & 0x1FF)
+      let entry = bytes.load(fromByteOffset: index * 8, as: UInt64.self)
+      if level == 1 { return entry == 0 ? nil : entry }
+      if entry & 7 == 0 { return nil }
+      table = entry & 0xF_FFFF_FFFF_F000
+    }
+    return nil
+  }
+
+  @Test func pointerIsValid() {
+    let pointer = EPTPointer(rawValue: machine.vmx.vmcs02[.eptPointer])
+    #expect(pointer.isValid(capability: TestProcessor.capabilities.eptAndVPID, physicalWidth: 46))
+    #expect(pointer.walkLength == 4 && pointer.memoryType == .writeBack)
+  }
+
+  @Test func violationFillsTheProductOfBoth() {
+    #expect(leaf(0x123) == nil)
+    #expect(violate(0x123) == .keptByL0(.composedEPT))
+    #expect(leaf(0x123) == (0x4_0000 + TestMemory.offset) | 0x37)
+  }
+
+  @Test func permissionsAreTheIntersection() {
+    setLeaf(1, 0x4_1000 | 0x35)
+    #expect(violate(0x1000) == .keptByL0(.composedEPT))
+    #expect(leaf(0x1000) ?? 0 & 7 == (0x4_1000 + TestMemory.offset) | 0x35)
+    machine.memory.protected[0x4_2000] = [.read]
+    setLeaf(2, 0x4_2000 | 0x37)
+    #expect(violate(0x2000) == .keptByL0(.composedEPT))
+    #expect((leaf(0x2000) ?? 0) & 7 == 1)
+  }
+
+  @Test func upperLevelsRestrictToo() {
+    machine.memory[TestMachine.ept12 + 0x2000] = (TestMachine.ept12 + 0x3000) | 5
+    #expect(violate(0x0) == .keptByL0(.composedEPT))
+    #expect((leaf(0) ?? 0) & 7 == 5)
+    guard case .reflectedToL1(let exit) = violate(0x0, 0x182) else {
+      Issue.record("kept")
+      return
+    }
+    #expect(exit.qualification == 0x182 | 5 << 3)
+  }
+
+  @Test func ept12ViolationGoesToL1() {
+    guard case .reflectedToL1(let exit) = violate(0x5678, 0x181) else {
+      Issue.record("kept")
+      return
+    }
+    #expect(exit.reason.basic == .eptViolation)
+    #expect(exit.qualification == 0x181, "nothing is permitted")
+    #expect(exit.guestPhysicalAddress == 0x5678)
+    setLeaf(5, 0x4_5000 | 0x31)
+    guard case .reflectedToL1(let write) = violate(0x5678, 0x182) else {
+      Issue.record("kept")
+      return
+    }
+    #expect(write.qualification == 0x182 | 1 << 3, "reading is permitted")
+  }
+
+  @Test func ept12MisconfigurationGoesToL1() {
+    setLeaf(3, 0x4_3000 | 0x36)
+    guard case .reflectedToL1(let exit) = violate(0x3000) else {
+      Issue.record("kept")
+      return
+    }
+    #expect(exit.reason.basic == .eptMisconfiguration)
+    #expect(exit.guestPhysicalAddress == 0x3000)
+  }
+
+  @Test func executeOnlyNeedsTheCapability() throws {
+    setLeaf(3, 0x4_3000 | 0x34)
+    #expect(violate(0x3000, 0x184) == .keptByL0(.composedEPT))
+    #expect((leaf(0x3000) ?? 0) & 7 == 4)
+  }
+
+  @Test func ept01FaultIsL0s() {
+    setLeaf(4, 0x7FF_0000 | 0x37)
+    #expect(violate(0x4010) == .keptByL0(.memoryOfL1))
+    #expect(machine.vmx.faultingAddress == PhysicalAddress(0x7FF_0010))
+    machine.memory.protected[0x4_0000] = [.read]
+    #expect(violate(0x20, 0x182) == .keptByL0(.memoryOfL1))
+    #expect(machine.vmx.faultingAddress == PhysicalAddress(0x4_0020))
+  }
+
+  @Test func largePagesOfEPT12AreSplit() {
+    machine.memory[TestMachine.ept12 + 0x1000 + 8] = 0xB7  // 1 GByte at 0x4000_0000 to 0
+    #expect(violate(0x4000_5123) == .keptByL0(.composedEPT))
+    #expect(leaf(0x4000_5123) == (0x5000 + TestMemory.offset) | 0x37)
+    #expect(leaf(0x4000_6000) == nil)
+  }
+
+  @Test func dirtyFlagOfEPT12IsSetByTheFirstWrite() {
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12[.eptPointer] = TestMachine.ept12 | 0x5E
+    machine.execute(.vmresume)
+    #expect(violate(0x0) == .keptByL0(.composedEPT))
+    #expect((leaf(0) ?? 0) & 7 == 5, "writes still exit")
+    #expect(machine.memory[TestMachine.ept12 + 0x3000] & 0x300 == 0x100)
+    #expect(machine.memory[TestMachine.ept12] & 0x100 != 0)
+    #expect(violate(0x0, 0x182) == .keptByL0(.composedEPT))
+    #expect((leaf(0) ?? 0) & 7 == 7)
+    #expect(machine.memory[TestMachine.ept12 + 0x3000] & 0x300 == 0x300)
+  }
+
+  @Test func inveptDropsAndTellsTheProcessor() {
+    _ = violate(0x0)
+    let used = machine.pages.used
+    let pointer = machine.vmx.vmcs02[.eptPointer]
+    _ = machine.reflectFromL2(.cpuid)
+    while machine.vmx.takeInvalidation() != nil {}
+    machine.memory[TestMachine.operand] = 0x9_001E
+    machine.memory[TestMachine.operand + 8] = 0
+    machine.execute(.invept, second: 1)
+    #expect(machine.vmx.takeInvalidation() == nil, "another EPTP")
+    machine.memory[TestMachine.operand] = TestMachine.ept12 | 0x1E
+    machine.execute(.invept, second: 1)
+    #expect(machine.vmx.takeInvalidation() == .ept(pointer))
+    #expect(machine.pages.used == used - 3)
+    machine.execute(.vmresume)
+    #expect(machine.vmx.vmcs02[.eptPointer] == pointer)
+    #expect(leaf(0) == nil)
+    _ = violate(0x0)
+    _ = machine.reflectFromL2(.cpuid)
+    machine.execute(.invept, second: 2)
+    #expect(machine.pages.used == used - 3)
+  }
+
+  @Test func anEPTPIsKeptWhileOthersAreUsed() {
+    _ = violate(0x0)
+    let pointer = machine.vmx.vmcs02[.eptPointer]
+    for other in [UInt64(0x6_0000), 0x6_1000, 0x6_2000] {
+      _ = machine.reflectFromL2(.cpuid)
+      machine.vmcs12[.eptPointer] = other | 0x1E
+      machine.execute(.vmresume)
+      #expect(machine.vmx.vmcs02[.eptPointer] != pointer)
+      #expect(leaf(0) == nil)
+    }
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12[.eptPointer] = TestMachine.ept12 | 0x1E
+    machine.execute(.vmresume)
+    #expect(machine.vmx.vmcs02[.eptPointer] == pointer)
+    #expect(leaf(0) != nil)
+  }
+
+  @Test func rootsAreBounded() {
+    _ = violate(0x0)
+    let pointer = machine.vmx.vmcs02[.eptPointer]
+    for number in 0..<8 {
+      _ = machine.reflectFromL2(.cpuid)
+      machine.vmcs12[.eptPointer] = UInt64(0x6_0000 + number * 0x1000) | 0x1E
+      machine.execute(.vmresume)
+      if number < 7 { while machine.vmx.takeInvalidation() != nil {} }
+    }
+    #expect(machine.vmx.vmcs02[.eptPointer] == pointer, "the oldest is taken over")
+    #expect(leaf(0) == nil)
+    #expect(machine.vmx.takeInvalidation() == .ept(pointer))
+  }
+
+  @Test func exhaustedPoolDropsEverythingAndGoesOn() throws {
+    let machine = try TestMachine(pool: 22)  // 9 pages, 8 roots, L0's MSR bitmap, and 4 for tables
+    machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
+    for index: UInt64 in 0..<4 { machine.memory[TestMachine.ept12 + 0x1000 + index * 8] = 0xB7 }
+    machine.launch()
+    for index: UInt64 in 0..<4 {
+      machine.vmx.vmcs02[.guestPhysicalAddress] = index << 30
+      #expect(machine.exitL2(.eptViolation, qualification: 0x181) == .keptByL0(.composedEPT))
+    }
+    #expect(machine.pages.free.count == 1)
+  }
+
+  @Test func poolWithoutAPageIsAValue() throws {
+    let machine = try TestMachine(pool: 18)
+    machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
+    machine.memory[TestMachine.ept12 + 0x1000] = 0xB7
+    machine.launch()
+    #expect(machine.exitL2(.eptViolation, qualification: 0x181) == .keptByL0(.outOfPages))
+  }
+
+  @Test func withoutEPTTheViolationIsEPT01s() throws {
+    let machine = try TestMachine()
+    machine.launch(ept: false)
+    machine.vmx.vmcs02[.guestPhysicalAddress] = 0x90_0010
+    #expect(machine.exitL2(.eptViolation, qualification: 0x181) == .keptByL0(.memoryOfL1))
+    #expect(machine.vmx.faultingAddress == PhysicalAddress(0x90_0010))
+  }
+}
