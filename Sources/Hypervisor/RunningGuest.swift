@@ -14,8 +14,8 @@ struct RunningGuest {
     var vmcsReads: UInt64 = 0
     var vmcsWrites: UInt64 = 0
     var memoryAccesses: UInt64 = 0
-    /// The price of the invalidations performed.
-    var invalidationCycles: UInt64 = 0
+    /// The price of the other VMX instructions of L0: VMPTRLD, INVEPT, INVVPID.
+    var instructionCycles: UInt64 = 0
   }
 
   /// A field of the VMCS; each access counts as the VMREAD or VMWRITE that it is on a processor.

@@ -23,7 +23,9 @@ struct VMCS01Builder {
   ]
   static let secondary: SecondaryProcessorBasedControls = [.enableEPT, .unrestrictedGuest]
   /// Taken where the processor has them.
-  static let optionalSecondary: SecondaryProcessorBasedControls = [.enableVPID, .enableRDTSCP]
+  static let optionalSecondary: SecondaryProcessorBasedControls = [
+    .enableVPID, .enableRDTSCP, .enableINVPCID,
+  ]
   static let exit: PrimaryExitControls = [
     .hostAddressSpaceSize, .saveDebugControls, .savePAT, .loadPAT, .saveEFER, .loadEFER,
   ]

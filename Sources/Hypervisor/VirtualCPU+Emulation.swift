@@ -144,7 +144,7 @@ extension VirtualCPU {
 
   /// Has the processor forget the linear mappings of the guest that runs.
   private func forgetLinearMappings() {
-    work.pointee.invalidationCycles &+= prices.invvpid
+    work.pointee.instructionCycles &+= prices.invvpid
     processor.invalidateVPID(.singleContext(vpid: UInt16(truncatingIfNeeded: guest.vmcs[.vpid])))
   }
 }

@@ -79,6 +79,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
 
     event.routedTo = perform(reason)
     performInvalidations()
+    if level != event.from { work.pointee.instructionCycles &+= prices.vmptrld }
 
     event.hostCycles = cost(since: workBefore)
     clock.pointee.cycles &+= event.hostCycles
@@ -101,7 +102,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     let accesses = prices.handlerWork(
       vmcsReads: nested.vmcsReads &+ own.vmcsReads, vmcsWrites: nested.vmcsWrites &+ own.vmcsWrites,
       memoryAccesses: nested.memoryReads &+ nested.memoryWrites &+ own.memoryAccesses)
-    return prices.vmExit &+ prices.handlerBase &+ accesses &+ own.invalidationCycles &+ prices.vmEntry
+    return prices.vmExit &+ prices.handlerBase &+ accesses &+ own.instructionCycles &+ prices.vmEntry
   }
 
   /// Routes the exit and does what its handler must; returns the level that it was routed to.
@@ -121,10 +122,10 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     while let invalidation = vmx.takeInvalidation() {
       switch invalidation {
       case .ept(let eptp):
-        work.pointee.invalidationCycles &+= prices.invept
+        work.pointee.instructionCycles &+= prices.invept
         processor.invalidateEPT(.singleContext(eptp: eptp))
       case .vpid(let vpid):
-        work.pointee.invalidationCycles &+= prices.invvpid
+        work.pointee.instructionCycles &+= prices.invvpid
         processor.invalidateVPID(.singleContext(vpid: vpid))
       }
     }

@@ -89,7 +89,7 @@ extension CPUIDPolicy {
   static let processorSignature: UInt32 = 0x0005_06E3
 
   static let features: CPUIDResult = {
-    let ecx: CPUIDFeaturesECX = [.vmx, .cmpxchg16b, .movbe, .popcnt, .hypervisor]
+    let ecx: CPUIDFeaturesECX = [.vmx, .cmpxchg16b, .pcid, .movbe, .popcnt, .hypervisor]
     let edx: CPUIDFeaturesEDX = [
       .de, .pse, .tsc, .msr, .pae, .cx8, .sep, .pge, .cmov, .pat, .pse36, .clfsh,
     ]
@@ -99,8 +99,11 @@ extension CPUIDPolicy {
   }()
 
   static let extendedFeatures: CPUIDResult = {
-    let ebx: CPUIDExtendedFeaturesEBX = [.fsgsbase, .bmi1, .smep, .bmi2, .erms, .adx]
-    return CPUIDResult(ebx: ebx.rawValue)
+    let ebx: CPUIDExtendedFeaturesEBX = [
+      .fsgsbase, .bmi1, .smep, .bmi2, .erms, .invpcid, .adx, .smap,
+    ]
+    let ecx: CPUIDExtendedFeaturesECX = [.umip]
+    return CPUIDResult(ebx: ebx.rawValue, ecx: ecx.rawValue)
   }()
 
   static let extendedSignature: CPUIDResult = {
