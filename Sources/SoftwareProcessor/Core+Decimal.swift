@@ -38,7 +38,7 @@ extension Core {
     let base = base & 0xFF
     guard base != 0 else { throw raise(.divideError) }
     let al = self[.rax] & 0xFF
-    writeRegister(0, al / base &<< 8 | al % base, .word)
+    writeRegister(0, (al / base) &<< 8 | al % base, .word)
     flags.pointee.set(al % base, .byte, bits: 0)
   }
 

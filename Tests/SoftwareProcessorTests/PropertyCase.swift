@@ -1,0 +1,24 @@
+/// One instruction with the state in which it runs, and what of its result the SDM leaves undefined.
+struct PropertyCase {
+  /// The family, for the message of a difference.
+  var name = ""
+  var code: [UInt8] = []
+  var general = [UInt64](repeating: 0, count: 16)
+  var flags: UInt64 = 0
+  /// What is put into the data pages: address and bytes.
+  var patches: [(address: UInt64, value: UInt64, size: Int)] = []
+  var undefinedFlags: UInt64 = 0
+}
+
+/// The status flags and DF by their bits in RFLAGS.
+enum PropertyFlag {
+  static let cf: UInt64 = 1 << 0
+  static let pf: UInt64 = 1 << 2
+  static let af: UInt64 = 1 << 4
+  static let zf: UInt64 = 1 << 6
+  static let sf: UInt64 = 1 << 7
+  static let df: UInt64 = 1 << 10
+  static let of: UInt64 = 1 << 11
+  static let status = cf | pf | af | zf | sf | of
+  static let compared = status | df
+}
