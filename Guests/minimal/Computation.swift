@@ -3,7 +3,7 @@ import CInstructions
 /// The workload `none`: rounds of computing whose result is known beforehand.
 ///
 /// Each round finds the primes below 2048 with the sieve of Eratosthenes, and sorts 64 pseudo-random words by
-/// insertion: loads, stores, arithmetic and branches, those of the sort hard to predict. About 25,000 instructions.
+/// insertion: loads, stores, arithmetic and branches, those of the sort hard to predict. About 43,000 instructions.
 struct Computation {
   private static var limit: Int { 2048 }
   private static var wordCount: Int { 64 }

@@ -38,7 +38,7 @@ struct GuestHypervisor {
       isLaunched = true
       let exit = L2Exit.last()
       if exit.reason == ExitReasonField(.vmcall) && registers.rax == Hypercall.done {
-        addressSpace.takePagesBack()
+        addressSpace.checkAnswers()
         return registers.rbx
       }
       handle(exit)

@@ -63,14 +63,19 @@ struct L2AddressSpace {
     return stamp
   }
 
-  /// Unmaps every page of the window, after a look at what L2 wrote in it.
-  mutating func takePagesBack() {
-    for index in 0..<usedPoolPages where !WindowPage.isAnswered(address_of_window_pool() &+ index << 12) {
-      fail("what L2 wrote to a page of its window is not in L1's memory")
-    }
+  /// Unmaps every page of the window.
+  private mutating func takePagesBack() {
+    checkAnswers()
     windowTable.update(repeating: 0, count: Int(Self.windowPageCount))
     if invept(invalidation.rawValue, pointer.rawValue) { vmxFailed("INVEPT") }
     usedPoolPages = 0
+  }
+
+  /// Ends the run unless L2 has answered in each page that it was given.
+  func checkAnswers() {
+    for index in 0..<usedPoolPages where !WindowPage.isAnswered(address_of_window_pool() &+ index << 12) {
+      fail("what L2 wrote to a page of its window is not in L1's memory")
+    }
   }
 }
 
