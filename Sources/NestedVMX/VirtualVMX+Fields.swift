@@ -23,11 +23,10 @@ extension VirtualVMX {
     guard field.area != .readOnlyData || capabilities.miscellaneous.allowsWritingReadOnlyFields else {
       throw .fail(.vmwriteReadOnlyComponent)
     }
+    // A field longer than the operand has its high bits cleared, so that the two halves are written low one first.
     let whole = field.full
     if field.isHighAccess {
       write(vmcs12Region[whole] & 0xFFFF_FFFF | value << 32, toVMCS12: whole)
-    } else if field.width == .w64, !isIn64BitMode {
-      write(vmcs12Region[whole] & ~0xFFFF_FFFF | value, toVMCS12: whole)
     } else {
       write(value, toVMCS12: whole)
     }

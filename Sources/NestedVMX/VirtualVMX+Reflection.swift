@@ -156,14 +156,20 @@ extension VirtualVMX {
     }
     vmcs01.entryControls = controls
     vmcs01.entryInterruptionInformation = .none
-    var state: InterruptibilityState = []
-    if vmcs12Region.exitReason.basic == .exceptionOrNMI, vmcs12Region.exitInterruptionInformation.kind == .nmi
-    {
-      state.insert(.blockingByNMI)
-    }
-    vmcs01.interruptibilityState = state
+    vmcs01.interruptibilityState = isNMIBlockedAfterExit ? [.blockingByNMI] : []
     work.vmcsReads &+= 1
     work.vmcsWrites &+= 3
+  }
+
+  /// Whether NMIs are blocked in L1: by the NMI that caused the exit, or as before it if L2 has no virtual NMIs.
+  ///
+  /// Source: SDM volume 3, "Updating Non-Register State".
+  var isNMIBlockedAfterExit: Bool {
+    let reason = vmcs12Region.exitReason
+    if reason.isEntryFailure { return vmcs01.interruptibilityState.contains(.blockingByNMI) }
+    if reason.basic == .exceptionOrNMI, vmcs12Region.exitInterruptionInformation.kind == .nmi { return true }
+    let hasVirtualNMIs = vmcs12Region.pinBasedControls.contains(.virtualNMIs)
+    return !hasVirtualNMIs && vmcs02.interruptibilityState.contains(.blockingByNMI)
   }
 
   /// The value of a field of L1's state, or nil if it stays as it is.

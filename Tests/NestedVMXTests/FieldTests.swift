@@ -81,8 +81,9 @@ struct FieldTests {
     machine.vmcs01[.guestEFER] = 0
     machine.vmcs01[.guestCSAccessRights] = 0xC09B
     machine.vmcs01[.guestCR0] = 0x33
+    machine.vmcs12[.tscOffset] = .max
     _ = machine.vmwrite(.tscOffset, 0x9999_0000_1111_2222)
-    #expect(machine.vmcs12[.tscOffset] == 0x1111_2222, "the upper half is another VMWRITE")
+    #expect(machine.vmcs12[.tscOffset] == 0x1111_2222, "the high bits of a longer field are cleared")
     machine.vmcs12[.guestRIP] = 0x7777_0000_0000_1234
     #expect(machine.vmread(.guestRIP) == 0x1234)
     machine.memory[TestMachine.operand] = .max

@@ -156,6 +156,24 @@ struct ReflectionTests {
     #expect(machine.vmcs01[.guestPAT] == 0x0606_0606_0606_0606)
   }
 
+  @Test func blockingByNMIStaysWithoutVirtualNMIs() {
+    machine.launch()
+    vmcs02.interruptibilityState = [.blockingByNMI, .blockingBySTI]
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(machine.vmcs01.interruptibilityState == [.blockingByNMI])
+    machine.vmcs12.pinBasedControls.insert([.nmiExiting, .virtualNMIs])
+    machine.vmcs12[.guestInterruptibilityState] = 0
+    machine.execute(.vmresume)
+    vmcs02.interruptibilityState = [.blockingByNMI]
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(machine.vmcs01.interruptibilityState.isEmpty, "then it is blocking by virtual NMI")
+    machine.execute(.vmresume)
+    var nmi = ExitInformation(.exceptionOrNMI)
+    nmi.interruption = .nmi
+    _ = machine.vmx.reflect(nmi)
+    #expect(machine.vmcs01.interruptibilityState == [.blockingByNMI])
+  }
+
   @Test func cacheBitsOfCR0Survive() {
     machine.launch()
     vmcs02[.guestCR0] |= CR0.cd.rawValue
