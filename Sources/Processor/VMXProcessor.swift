@@ -54,6 +54,8 @@ public enum StopCause: Equatable, Sendable {
   case requested
   /// The clock's instruction limit was reached.
   case instructionLimit
+  /// The guest waits in HLT (or shutdown), and nothing that L0 set up can ever wake it.
+  case idle
 }
 
 /// The machine's virtual time: retired guest instructions, and cycles, which also grow by the modelled costs.

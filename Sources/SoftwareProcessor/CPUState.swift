@@ -1,4 +1,5 @@
 import Processor
+import VMX
 import X86
 
 /// A segment register's hidden part, in the VMCS's own format of access rights.
@@ -51,6 +52,8 @@ struct CPUState {
   var dr7: UInt64 = 0x400
   var xcr0: UInt64 = 1
   var efer: UInt64 = 0
+  /// The four PDPTE registers of PAE paging.
+  var pdptes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
   var cpl: UInt8 = 0
   /// The execution mode that decoded blocks are keyed by; derived from CR0, EFER, RFLAGS.VM and CS.
   var mode = ExecutionMode()
@@ -66,7 +69,21 @@ struct CPUState {
   var interruptibility: UInt32 = 0
   /// Active, HLT, shutdown, wait-for-SIPI.
   var activity: UInt32 = 0
+  /// Whether the instruction just executed began the blocking by STI or MOV SS, which then outlives it.
+  var freshBlocking = false
+  /// Whether the instruction just executed loaded RFLAGS.RF, which then outlives it.
+  var freshResumeFlag = false
+  /// Debug exceptions that are pending, at their bits of DR6.
+  var pendingDebug: UInt64 = 0
+  /// The vector of a waiting external interrupt, with bit 8 set; 0 without one.
+  var interruptLine: UInt16 = 0
+  /// Whether an NMI is waiting.
+  var isNMIPending = false
+  /// The state of the random number generator.
+  var randomState: UInt64 = 0
 
+  /// The length of the system instruction being executed, which VM exits report.
+  var systemInstructionLength: UInt8 = 0
   /// The event or VM exit that ``Interruption`` announced.
   var pending = PendingInterruption()
 
@@ -121,8 +138,11 @@ enum Interruption: Error {
 struct PendingInterruption {
   /// The exception's vector.
   var vector: UInt8 = 0
+  var kind = InterruptionInformation.Kind.hardwareException
   var hasErrorCode = false
   var errorCode: UInt32 = 0
+  /// The length of the instruction that a software interrupt or exception is of.
+  var eventLength: UInt32 = 0
   /// The page fault's linear address, or the debug exception's DR6 bits.
   var address: UInt64 = 0
 
@@ -132,6 +152,14 @@ struct PendingInterruption {
   var instructionInformation: UInt32 = 0
   var guestLinearAddress: UInt64 = 0
   var guestPhysicalAddress: UInt64 = 0
+  /// The VM-exit interruption information and error code.
+  var interruptionInformation: UInt32 = 0
+  var interruptionErrorCode: UInt32 = 0
+  /// The IDT-vectoring information and error code.
+  var idtVectoringInformation: UInt32 = 0
+  var idtVectoringErrorCode: UInt32 = 0
+  /// Whether RFLAGS.RF is set in the state that the VM exit saves.
+  var savesResumeFlag = false
   /// The length of the instruction that exited, where the exit reports one.
   var instructionLength: UInt32 = 0
 }

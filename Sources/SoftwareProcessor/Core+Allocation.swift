@@ -1,5 +1,6 @@
 import GuestMemory
 import Processor
+import VMX
 
 extension Core {
   /// A processor at power-on over `memory`, which its owner keeps alive for as long; nil if the host has no memory for
@@ -8,7 +9,8 @@ extension Core {
     guard let blocks = BlockCache.allocate(ramSize: memory.size) else { return nil }
     let machine = MachinePointers(
       ram: memory.base, ramSize: memory.size, codePages: memory.codePages, clock: allocated(VirtualClock()),
-      nonRoot: allocated(NonRootState()), translations: allocated(TranslationCache.allocate()),
+      nonRoot: allocated(NonRootState(vmcs: .allocate())),
+      translations: allocated(TranslationCache.allocate()),
       blocks: allocated(blocks))
     let core = Core(allocated(CPUState(machine: machine)))
     core.updateMode()
@@ -21,6 +23,7 @@ extension Core {
     machine.translations.pointee.deallocate()
     machine.blocks.deallocate()
     machine.translations.deallocate()
+    machine.nonRoot.pointee.idle.deallocate()
     machine.nonRoot.deallocate()
     machine.clock.deallocate()
     cpu.deallocate()

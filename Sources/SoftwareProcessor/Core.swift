@@ -65,6 +65,7 @@ extension Core {
   @inline(never)
   func raise(_ exception: ExceptionVector, errorCode: UInt32 = 0) -> Interruption {
     cpu.pointee.pending.vector = exception.rawValue
+    cpu.pointee.pending.kind = .hardwareException
     cpu.pointee.pending.hasErrorCode = exception.hasErrorCode
     cpu.pointee.pending.errorCode = errorCode
     cpu.pointee.pending.address = 0

@@ -1,0 +1,94 @@
+import VMX
+import X86
+
+// From an event to its handler, or to the VM exit that it or its delivery causes.
+extension Core {
+  /// Delivers `event` and whatever exceptions its delivery meets, until a handler is entered.
+  ///
+  /// `isInjected` is true for an event that VM entry injects: it causes no VM exit itself.
+  /// - Throws: only ``Interruption/vmExit``.
+  func dispatch(_ event: Event, isInjected: Bool = false) throws(Interruption) {
+    var current = event
+    if !isInjected, intercepts(current) { throw exceptionExit(current) }
+    while true {
+      do throws(Interruption) {
+        return try deliver(current)
+      } catch {
+        if error == .vmExit { throw exitDuringDelivery(of: current) }
+        current = try combine(current, pendingEvent)
+      }
+    }
+  }
+
+  /// The event to deliver after `second` was met while `first` was being delivered.
+  ///
+  /// Source: SDM volume 3, "Interrupt 8—Double Fault Exception (#DF)".
+  private func combine(_ first: Event, _ second: Event) throws(Interruption) -> Event {
+    if intercepts(second) {
+      _ = exceptionExit(second)
+      throw exitDuringDelivery(of: first)
+    }
+    if second.isHardwareException(.pageFault) { cpu.pointee.registers.cr2 = second.address }
+    switch first.exceptionClass.combined(with: second.exceptionClass) {
+    case .serial: return second
+    case .tripleFault: throw eventExit(.tripleFault)
+    case .doubleFault:
+      if intercepts(.doubleFault) { throw exceptionExit(.doubleFault) }
+      return .doubleFault
+    }
+  }
+
+  /// Records in the pending VM exit that it happened while `event` was being delivered.
+  private func exitDuringDelivery(of event: Event) -> Interruption {
+    // A task switch through a task gate, and everything else, reports the event in the IDT-vectoring information.
+    cpu.pointee.pending.idtVectoringInformation = event.information.rawValue
+    cpu.pointee.pending.idtVectoringErrorCode = event.hasErrorCode ? event.errorCode : 0
+    cpu.pointee.pending.savesResumeFlag = event.setsResumeFlag
+    if event.isSoftware { cpu.pointee.pending.instructionLength = event.instructionLength }
+    return .vmExit
+  }
+
+  /// Whether the exception bitmap makes `event` a VM exit.
+  ///
+  /// Source: SDM volume 3, "Exception Bitmap".
+  func intercepts(_ event: Event) -> Bool {
+    switch event.kind {
+    case .hardwareException, .softwareException, .privilegedSoftwareException: break
+    default: return false
+    }
+    let isSelected = vmcs[.exceptionBitmap] >> UInt64(event.vector & 31) & 1 != 0
+    guard event.vector == ExceptionVector.pageFault.rawValue else { return isSelected }
+    let matches = UInt64(event.errorCode) & vmcs[.pageFaultErrorCodeMask] == vmcs[.pageFaultErrorCodeMatch]
+    return matches == isSelected
+  }
+
+  /// Makes the VM exit that reports `event` the pending one.
+  func exceptionExit(_ event: Event) -> Interruption {
+    let carriesAddress = event.isHardwareException(.pageFault) || event.isHardwareException(.debug)
+    _ = eventExit(.exceptionOrNMI, qualification: carriesAddress ? event.address : 0)
+    cpu.pointee.pending.interruptionInformation = event.information.rawValue
+    cpu.pointee.pending.interruptionErrorCode = event.hasErrorCode ? event.errorCode : 0
+    cpu.pointee.pending.savesResumeFlag = event.setsResumeFlag
+    if event.isSoftware { cpu.pointee.pending.instructionLength = event.instructionLength }
+    return .vmExit
+  }
+
+  /// Delivers one event through the interrupt table of the current mode.
+  /// - Throws: the exception or VM exit that the delivery met; no register but CR2 and DR6 has changed then.
+  private func deliver(_ event: Event) throws(Interruption) {
+    if event.isHardwareException(.pageFault) { cpu.pointee.registers.cr2 = event.address }
+    if event.isHardwareException(.debug) {
+      cpu.pointee.registers.dr6 |= event.address
+      cpu.pointee.dr7 &= ~DR7.gd.rawValue
+    }
+    if event.kind == .nmi { interruptibility.insert(.blockingByNMI) }
+    if cr0.contains(.pe) {
+      try deliverProtected(event)
+    } else {
+      try deliverReal(event)
+    }
+    interruptibility.subtract([.blockingBySTI, .blockingByMOVSS])
+    cpu.pointee.activity = ActivityState.active.rawValue
+    updateMode()
+  }
+}

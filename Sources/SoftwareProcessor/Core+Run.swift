@@ -1,0 +1,149 @@
+import Processor
+import VMX
+import X86
+
+// The loop around the interpreter: what happens between blocks.
+extension Core {
+  /// The most instructions that run before a stop request is looked at.
+  static var slice: UInt64 { 65_536 }
+
+  /// Runs the guest until a VM exit is pending (nil), or until L0 ends the run.
+  func runGuest(isStopRequested: () -> Bool) -> StopCause? {
+    do throws(Interruption) {
+      try injectEvent()
+      while true {
+        if isStopRequested() { return .requested }
+        try takeEvents()
+        let clock = cpu.pointee.machine.clock
+        guard clock.pointee.instructions < clock.pointee.instructionLimit else { return .instructionLimit }
+        if cpu.pointee.activity != ActivityState.active.rawValue {
+          guard nonRoot.pointee.timerDeadline != .max else { return .idle }
+          clock.pointee.cycles = max(clock.pointee.cycles, nonRoot.pointee.timerDeadline)
+          continue
+        }
+        try advance()
+      }
+    } catch {
+      return nil
+    }
+  }
+
+  /// Delivers the event that VM entry injects.
+  private func injectEvent() throws(Interruption) {
+    let information = vmcs.entryInterruptionInformation
+    guard information.isValid else { return }
+    if information.kind == .otherEvent {
+      nonRoot.pointee.isMTFPending = true
+      return
+    }
+    if information.kind != .externalInterrupt, information.kind != .nmi { cpu.pointee.pendingDebug = 0 }
+    let event = Event(
+      vector: information.vector, kind: information.kind, hasErrorCode: information.hasErrorCode,
+      errorCode: UInt32(truncatingIfNeeded: vmcs[.entryExceptionErrorCode]),
+      instructionLength: UInt32(truncatingIfNeeded: vmcs[.entryInstructionLength]))
+    try dispatch(event, isInjected: true)
+    notePendingMTF()
+  }
+
+  private func notePendingMTF() {
+    if nonRoot.pointee.primary.contains(.monitorTrapFlag) { nonRoot.pointee.isMTFPending = true }
+  }
+
+  /// Runs instructions up to the next point at which something may happen between two of them.
+  private func advance() throws(Interruption) {
+    let clock = cpu.pointee.machine.clock
+    let limit = clock.pointee.instructionLimit &- clock.pointee.instructions
+    let timer = nonRoot.pointee.timerDeadline &- clock.pointee.cycles
+    let blocking = interruptibility.intersection([.blockingBySTI, .blockingByMOVSS])
+    let flags = systemFlags.intersection([.tf, .rf])
+    let isStepping = blocking != [] || flags != [] || nonRoot.pointee.primary.contains(.monitorTrapFlag)
+    let budget = isStepping ? 1 : min(limit, timer, Self.slice)
+    do throws(Interruption) {
+      try execute(budget: Int64(truncatingIfNeeded: budget))
+    } catch {
+      cpu.pointee.freshBlocking = false
+      if error == .vmExit { throw error }
+      let event = pendingEvent
+      try dispatch(event)
+      if event.isSoftware { countInstruction() }
+      return notePendingMTF()
+    }
+    if isStepping { finishStep(blocking, flags) }
+    cpu.pointee.freshBlocking = false
+    cpu.pointee.freshResumeFlag = false
+  }
+
+  /// Counts an instruction that completed by the delivery of its event.
+  private func countInstruction() {
+    cpu.pointee.machine.clock.pointee.instructions &+= 1
+    cpu.pointee.machine.clock.pointee.cycles &+= 1
+  }
+
+  /// Ends what lasts for one instruction, which has now retired.
+  private func finishStep(_ blocking: InterruptibilityState, _ flags: RFLAGS) {
+    if !cpu.pointee.freshBlocking { interruptibility.subtract(blocking) }
+    if flags.contains(.rf), !cpu.pointee.freshResumeFlag {
+      cpu.pointee.rflagsSystem &= ~RFLAGS.rf.rawValue
+    }
+    if flags.contains(.tf) { cpu.pointee.pendingDebug |= DR6.bs.rawValue }
+    notePendingMTF()
+  }
+
+  // MARK: Events between instructions
+
+  /// Takes whatever is pending at an instruction boundary, in the order of priority.
+  ///
+  /// Source: SDM volume 3, "Priority Among Concurrent Events"; "Other Causes of VM Exits".
+  private func takeEvents() throws(Interruption) {
+    let state = nonRoot
+    if state.pointee.isMTFPending { throw eventExit(.monitorTrapFlag) }
+    let isMOVSSBlocking = interruptibility.contains(.blockingByMOVSS)
+    if cpu.pointee.pendingDebug != 0, !isMOVSSBlocking { try takeDebugTrap() }
+    if cpu.pointee.machine.clock.pointee.cycles >= state.pointee.timerDeadline {
+      throw eventExit(.preemptionTimerExpired)
+    }
+    let isNMIBlocked = interruptibility.contains(.blockingByNMI) || isMOVSSBlocking
+    if state.pointee.primary.contains(.nmiWindowExiting), !isNMIBlocked { throw eventExit(.nmiWindow) }
+    if cpu.pointee.isNMIPending { try takeNMI(isBlocked: isNMIBlocked) }
+    let isBlocked = isMOVSSBlocking || interruptibility.contains(.blockingBySTI)
+    let isOpen = systemFlags.contains(.if) && !isBlocked
+    if isOpen, state.pointee.primary.contains(.interruptWindowExiting) { throw eventExit(.interruptWindow) }
+    if cpu.pointee.interruptLine != 0 { try takeExternalInterrupt(isOpen: isOpen, isBlocked: isBlocked) }
+  }
+
+  private func takeDebugTrap() throws(Interruption) {
+    let bits = cpu.pointee.pendingDebug & (DR6.bs.rawValue | 0xF | DR6.rtm.rawValue)
+    cpu.pointee.pendingDebug = 0
+    if bits != 0 { try dispatch(.debug(bits)) }
+  }
+
+  private func takeNMI(isBlocked: Bool) throws(Interruption) {
+    let pin = nonRoot.pointee.pinBased
+    // With virtual NMIs the guest's blocking is virtual, and does not hold back a real NMI.
+    let isHeld = pin.contains(.virtualNMIs) ? false : isBlocked
+    guard !isHeld else { return }
+    cpu.pointee.isNMIPending = false
+    let event = Event(vector: ExceptionVector.nmi.rawValue, kind: .nmi)
+    guard pin.contains(.nmiExiting) else { return try dispatch(event) }
+    _ = eventExit(.exceptionOrNMI)
+    cpu.pointee.pending.interruptionInformation = InterruptionInformation.nmi.rawValue
+    throw .vmExit
+  }
+
+  private func takeExternalInterrupt(isOpen: Bool, isBlocked: Bool) throws(Interruption) {
+    let vector = UInt8(truncatingIfNeeded: cpu.pointee.interruptLine)
+    guard nonRoot.pointee.pinBased.contains(.externalInterruptExiting) else {
+      guard isOpen else { return }
+      cpu.pointee.interruptLine = 0
+      return try dispatch(Event(vector: vector, kind: .externalInterrupt))
+    }
+    guard !isBlocked else { return }
+    _ = eventExit(.externalInterrupt)
+    if nonRoot.pointee.exitControls.contains(.acknowledgeInterruptOnExit) {
+      cpu.pointee.interruptLine = 0
+      cpu.pointee.pending.interruptionInformation =
+        InterruptionInformation(vector: vector, kind: .externalInterrupt).rawValue
+    }
+    throw .vmExit
+  }
+}
