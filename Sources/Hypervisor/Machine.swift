@@ -102,7 +102,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     switch end {
     case .ended(let outcome): outcome
     case .stoppedBy(.instructionLimit): .instructionLimit(processor.clock.pointee.instructionLimit)
-    case .stoppedBy(.requested):
+    case .stoppedBy(.requested), .stoppedBy(.idle):
       .stopped(StopReason(rawValue: stopRequest.load(ordering: .relaxed)) ?? .interrupted)
     }
   }

@@ -62,6 +62,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       switch processor.enter(vmx.running) {
       case .exit(let reason): handle(reason)
       case .failed(let error): return .ended(refusedEntry(error))
+      case .stopped(.idle): return .ended(.halted(level: level, rip: guest[.guestRIP]))
       case .stopped(let cause): return .stoppedBy(cause)
       }
       if let outcome { return .ended(outcome) }
