@@ -44,6 +44,23 @@ struct PropertyBuilder {
     result.general[4] = PropertyLayout.data + 0x1000 + self.random.next() % 0x1000
     result.flags = 0x202 | self.random.next() & PropertyFlag.compared
   }
+
+  /// The registers that hold addresses throughout a sequence, and that no instruction of it writes.
+  static let addressRegisters: [UInt8] = [12, 13, 14]
+  /// For an instruction of a sequence, the place of its first byte.
+  private var start = PropertyLayout.instruction
+  private(set) var isInSequence = false
+
+  /// One more instruction behind those of `sequence`, in 64-bit mode.
+  init(behind sequence: PropertyCase, _ random: PropertyRandom) {
+    self.random = random
+    is32Bit = false
+    isInSequence = true
+    result = sequence
+    result.code = []
+    result.undefinedFlags = 0
+    start += UInt64(sequence.code.count)
+  }
 }
 
 // MARK: - Choices
@@ -122,7 +139,10 @@ extension PropertyBuilder {
   private var needsREX: Bool { hasREX || rexW || rexR || rexX || rexB }
 
   /// Chooses any register, below 8 when a REX prefix is not to appear by chance.
-  mutating func anyRegister() -> UInt8 { UInt8(random.next() % (is32Bit || chance(2) ? 8 : 16)) }
+  mutating func anyRegister() -> UInt8 {
+    let count: UInt64 = is32Bit || chance(2) ? 8 : isInSequence ? 12 : 16
+    return UInt8(random.next() % count)
+  }
 }
 
 // MARK: - ModRM
@@ -174,6 +194,7 @@ extension PropertyBuilder {
     switch random.next() % 8 {
     case 0: encodeRelative()
     case 1: encodeDirect()
+    case _ where isInSequence: encodeBase()
     case 2...4: encodeBase()
     default: encodeBaseAndIndex()
     }
@@ -217,6 +238,7 @@ extension PropertyBuilder {
 
   /// A base register that has no value yet, or RSP.
   private mutating func baseRegister() -> UInt8 {
+    if isInSequence { return pick(Self.addressRegisters) }
     var base = anyRegister()
     while fixed.contains(base) { base = anyRegister() }
     return base
@@ -224,8 +246,8 @@ extension PropertyBuilder {
 
   /// A displacement for `base`, the mod field that it takes, and its bytes.
   private mutating func displacement(_ base: UInt8) -> (mod: UInt8, value: UInt64, bytes: [UInt8]) {
-    if base == 4 {
-      let value = address &- result.general[4]
+    if base == 4 || isInSequence {
+      let value = address &- result.general[Int(base)]
       return (2, UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: value))), littleEndian(value, 4))
     }
     switch random.next() % 3 {
@@ -242,7 +264,7 @@ extension PropertyBuilder {
   /// With 32-bit addresses, the upper half of the registers is of no matter.
   private mutating func placeBase(_ base: UInt8, _ value: UInt64) {
     fixed.insert(base)
-    if base == 4 { return }
+    if base == 4 || isInSequence { return }
     if !hasAddressPrefix, !is32Bit { spoilableBase = base }
     let garbage = hasAddressPrefix ? random.next() << 32 : 0
     result.general[Int(base)] = hasAddressPrefix ? value & 0xFFFF_FFFF | garbage : value
@@ -289,7 +311,7 @@ extension PropertyBuilder {
     }
     bytes += opcode + modRM + immediate
     if isRelative {
-      let next = PropertyLayout.instruction + UInt64(bytes.count)
+      let next = start + UInt64(bytes.count)
       let at = bytes.count - immediate.count - 4
       bytes.replaceSubrange(at..<(at + 4), with: littleEndian(address &- next, 4))
     }

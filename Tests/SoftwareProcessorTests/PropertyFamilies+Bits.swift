@@ -20,6 +20,8 @@ extension PropertyBuilder {
       setImmediate(chosen, 1)
       count = chosen & mask
     default:
+      // What a sequence has in CL is not known here.
+      if isInSequence { return noOperation() }
       sized(0xD2)
       set(1, result.general[1] & ~0xFF | chosen)
       chooseRM()
@@ -40,7 +42,7 @@ extension PropertyBuilder {
     // A count above the operand's size makes everything undefined.
     let count = random.next() % (bits + (size == 2 ? 1 : bits))
     let masked = count & (size == 8 ? 63 : 31)
-    if chance(2) {
+    if isInSequence || chance(2) {
       plain(0x0F, base)
       chooseRM()
       setImmediate(count, 1)

@@ -171,6 +171,14 @@ extension PropertyBuilder {
     }
   }
 
+  /// Jcc to the next instruction, so that it is on both ways.
+  mutating func jumpToNext() {
+    let isShort = chance(2)
+    let condition = UInt8(random.next() % 16)
+    if isShort { plain(0x70 | condition) } else { plain(0x0F, 0x80 | condition) }
+    setImmediate(0, isShort ? 1 : 4)
+  }
+
   mutating func loop() {
     plain(pick([0xE0, 0xE1, 0xE2, 0xE3]))
     if chance(3) { prefix(0x67) }
@@ -197,7 +205,6 @@ extension PropertyBuilder {
   }
 
   mutating func noOperation() {
-    chooseSize([2, 4, 8])
     plain(0x0F, 0x1F)
     digit(0)
     isMemory = false

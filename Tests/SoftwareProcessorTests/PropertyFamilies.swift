@@ -25,6 +25,29 @@ struct PropertyFamily: Sendable {
     PropertyFamily("LEA of 16-bit addresses") { $0.loadShortAddress() },
   ]
 
+  /// Those that can stand in a sequence: they do not fault, and what they leave undefined depends on no register.
+  static let sequential: [PropertyFamily] = [
+    PropertyFamily("") { $0.arithmeticRegister() },
+    PropertyFamily("") { $0.arithmeticImmediate() },
+    PropertyFamily("") { $0.arithmeticAccumulator() },
+    PropertyFamily("") { $0.test() },
+    PropertyFamily("") { $0.unary() },
+    PropertyFamily("") { $0.shift() },
+    PropertyFamily("") { $0.doubleShift() },
+    PropertyFamily("") { $0.byteSwap() },
+    PropertyFamily("") { $0.moveRegister() },
+    PropertyFamily("") { $0.moveRegister() },
+    PropertyFamily("") { $0.moveImmediate() },
+    PropertyFamily("") { $0.moveExtended() },
+    PropertyFamily("") { $0.loadAddress() },
+    PropertyFamily("") { $0.conditionalMove() },
+    PropertyFamily("") { $0.setByte() },
+    PropertyFamily("") { $0.noOperation() },
+    PropertyFamily("") { $0.jumpToNext() },
+    PropertyFamily("") { $0.jumpToNext() },
+    PropertyFamily("") { $0.jumpToNext() },
+  ]
+
   static let integer = [
     PropertyFamily("ADD…CMP r/m, r") { $0.arithmeticRegister() },
     PropertyFamily("ADD…CMP r/m, imm") { $0.arithmeticImmediate() },

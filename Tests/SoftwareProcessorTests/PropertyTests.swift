@@ -17,11 +17,25 @@ struct PropertyTests {
     try compare(PropertyFamily.all + PropertyFamily.legacy, .bits32, seed: 0x5EED_0032)
   }
 
+  @Test("Sequences in loops leave what they leave on the host's CPU")
+  func sequencesAgreeWithTheHost() throws {
+    guard let bench = try PropertyBench(.bits64) else { try Self.cancel() }
+    var random = PropertyRandom(seed: 0x5EED_5E0)
+    for _ in 0..<(10 * Self.casesPerFamily) {
+      let (test, instructions) = PropertySequence.build(&random)
+      let difference = bench.difference(test, budget: instructions)
+      #expect(difference == nil)
+      if difference != nil { break }
+    }
+  }
+
+  private static func cancel() throws -> Never {
+    try Test.cancel("this needs an x86-64 Linux host that lets a process map code at a fixed address")
+  }
+
   private func compare(_ families: [PropertyFamily], _ codeSize: BareProcessor.CodeSize, seed: UInt64) throws
   {
-    guard let bench = try PropertyBench(codeSize) else {
-      try Test.cancel("this needs an x86-64 Linux host that lets a process map code at a fixed address")
-    }
+    guard let bench = try PropertyBench(codeSize) else { try Self.cancel() }
     var random = PropertyRandom(seed: seed)
     for family in families where PropertyHostCPU.has(family.feature) {
       bench.completed = 0
@@ -68,13 +82,13 @@ final class PropertyBench {
   private var softwareData: UnsafeMutableRawPointer { software.memory.base + Int(PropertyLayout.data) }
 
   /// A sentence on what differs in the results of the two, or nil.
-  func difference(_ test: PropertyCase) -> String? {
+  func difference(_ test: PropertyCase, budget: Int64 = 1) -> String? {
     prepare(host.data, test)
     prepare(softwareData, test)
     let start = PropertyRegisters(general: test.general, flags: test.flags, rip: PropertyLayout.instruction)
     let expected = host.run(test.code, start)
     if expected.vector == nil { completed += 1 }
-    let actual = runSoftware(test.code, start)
+    let actual = runSoftware(test.code, start, budget)
     var differences = registerDifferences(test, expected, actual)
     if memcmp(host.data, softwareData, PropertyLayout.dataSize) != 0 { differences.append(dataDifference) }
     guard !differences.isEmpty else { return nil }
@@ -92,14 +106,14 @@ final class PropertyBench {
     }
   }
 
-  private func runSoftware(_ code: [UInt8], _ start: PropertyRegisters) -> PropertyOutcome {
+  private func runSoftware(_ code: [UInt8], _ start: PropertyRegisters, _ budget: Int64) -> PropertyOutcome {
     software.place(code, at: PropertyLayout.instruction)
     for register in GeneralRegister.allCases {
       software.registers[register] = start.general[Int(register.rawValue)]
     }
     software.rflags = start.flags
     software.rip = start.rip
-    let outcome = software.run(1)
+    let outcome = software.run(budget)
     software.place([UInt8](repeating: 0xCC, count: code.count), at: PropertyLayout.instruction)
     let general = GeneralRegister.allCases.map { software.registers[$0] }
     let registers = PropertyRegisters(general: general, flags: software.rflags, rip: software.rip)
