@@ -22,7 +22,9 @@ package final class BareProcessor {
   }
 
   /// A processor of `memorySize` bytes of RAM, in the given mode with flat segments; nil if the host has no memory.
-  package init?(memorySize: UInt64, _ codeSize: CodeSize = .bits64) {
+  ///
+  /// Without `specialised`, no instruction has a record of its own form, and none are fused.
+  package init?(memorySize: UInt64, _ codeSize: CodeSize = .bits64, specialised: Bool = true) {
     guard let memory = try? PhysicalMemory(size: memorySize), let core = Core.allocate(memory: memory)
     else { return nil }
     self.memory = memory
@@ -43,6 +45,7 @@ package final class BareProcessor {
     core.cpu.pointee.cr0 = 1
     if codeSize == .bits64 { core.cpu.pointee.efer = 0x500 }
     core.updateMode()
+    if !specialised { core.cpu.pointee.mode = core.cpu.pointee.mode.union(.carried) }
   }
 
   deinit { core.deallocate() }

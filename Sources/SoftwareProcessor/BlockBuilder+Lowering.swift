@@ -7,7 +7,7 @@ extension BlockBuilder {
   /// Appends the record of `instruction`. Returns whether the block goes on behind it.
   mutating func lower(_ instruction: Instruction) -> Bool {
     let kind = InstructionKind(instruction.mnemonic)
-    if mode.contains(.code64) {
+    if mode.contains(.code64), !mode.contains(.carried) {
       if kind == .straight, lowerStraight(instruction) { return true }
       if kind == .branch, lowerBranch(instruction) { return instruction.mnemonic == .jcc }
     }

@@ -19,6 +19,12 @@ extension Core {
     var isDone = readRegister(1, addressSize) == 0
     var step = 0
     while !isDone, step < Self.repetitionsPerStep {
+      let run = try executeRun(instruction, limit: Self.repetitionsPerStep &- step)
+      if run > 0 {
+        step &+= run
+        isDone = self[.rcx] == 0
+        continue
+      }
       try executeElement(instruction, addressSize)
       let count = addressSize.truncated(self[.rcx] &- 1)
       writeRegister(1, count, addressSize)

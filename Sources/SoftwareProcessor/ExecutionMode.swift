@@ -17,6 +17,9 @@ struct ExecutionMode: Equatable {
   /// SS.B: a 32-bit stack pointer (outside 64-bit mode).
   static let stack32 = ExecutionMode(rawValue: 1 << 4)
 
+  /// Every instruction is carried whole, none specialised: what tests compare the specialised records with.
+  static let carried = ExecutionMode(rawValue: 1 << 5)
+
   @inline(__always)
   func contains(_ other: ExecutionMode) -> Bool { rawValue & other.rawValue == other.rawValue }
 

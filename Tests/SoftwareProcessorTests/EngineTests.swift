@@ -109,4 +109,55 @@ struct EngineTests {
     #expect(processor.run(1) == .exception(.invalidOpcode))
     #expect(processor.instructions == 1)
   }
+
+  /// Every width, with the source below, above and far from the destination, over pages and over a page of code.
+  @Test("Strings moved in runs end as element by element", arguments: [0xA4, 0xA5, 0xAA, 0xAB] as [UInt8])
+  func stringRuns(opcode: UInt8) throws {
+    for wide in [[], [0x48], [0x66]] as [[UInt8]] {
+      for (source, destination) in [(0x2000, 0x2003), (0x2003, 0x2000), (0x5FFD, 0xA001), (0x7000, 0x0F00)] {
+        let prefix = wide == [0x66] ? [0x66, 0xF3] : [0xF3] + wide
+        let runs = try BareProcessor.running(prefix + [opcode])
+        // The same without REP, in a loop: movs; dec rcx; jnz.
+        let single = wide + [opcode]
+        let loop = single + [0x48, 0xFF, 0xC9, 0x75, UInt8(truncatingIfNeeded: -5 - single.count)]
+        let elements = try BareProcessor.running(loop)
+        for processor in [runs, elements] {
+          for address in stride(from: UInt64(0x2000), to: 0x10000, by: 8) {
+            processor.memory.store(address &* 0x9E37_79B9_7F4A_7C15, at: PhysicalAddress<L0>(address))
+          }
+          processor.registers[.rsi] = UInt64(source)
+          processor.registers[.rdi] = UInt64(destination)
+          processor.registers[.rcx] = 300
+          processor.registers[.rax] = 0x0123_4567_89AB_CDEF
+        }
+        // The destination 0F00 reaches the code: far enough before it to leave it alone.
+        if destination == 0x0F00 {
+          runs.registers[.rcx] = 0x20
+          elements.registers[.rcx] = 0x20
+        }
+        #expect(runs.run(1) == .ran)
+        #expect(runs.rip == 0x1000 + UInt64(prefix.count) + 1)
+        #expect(elements.run(Int64(elements.registers[.rcx] * 3)) == .ran)
+        #expect(runs.registers[.rdi] == elements.registers[.rdi])
+        #expect(runs.registers[.rsi] == elements.registers[.rsi])
+        let left = UnsafeRawBufferPointer(start: runs.memory.base + 0x2000, count: 0xE000)
+        let right = UnsafeRawBufferPointer(start: elements.memory.base + 0x2000, count: 0xE000)
+        #expect(left.elementsEqual(right))
+      }
+    }
+  }
+
+  @Test("A repeated string instruction retires once per 4096 elements, wherever the run is cut")
+  func repeatedStringRetires() throws {
+    // rep stosb; nop
+    for portions in [[4], [1, 1, 1, 1], [2, 2], [3, 1]] as [[Int64]] {
+      let processor = try BareProcessor.running([0xF3, 0xAA, 0x90])
+      processor.registers[.rdi] = 0x2345
+      processor.registers[.rcx] = 10_000
+      for portion in portions { #expect(processor.run(portion) == .ran) }
+      #expect(processor.instructions == 4)
+      #expect(processor.rip == 0x1003)
+      #expect(processor.registers[.rdi] == 0x2345 + 10_000)
+    }
+  }
 }
