@@ -8,7 +8,7 @@ import X86
 @Suite("Specialised records")
 struct SpecialisationTests {
   #if DEBUG
-    static let cases = 1_000
+    static let cases = 300
   #else
     static let cases = 40_000
   #endif
