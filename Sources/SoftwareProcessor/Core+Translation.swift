@@ -56,7 +56,9 @@ extension Core {
   func forgetTranslations(eptPointer: UInt64? = nil, vpid: UInt16? = nil, pcid: UInt16? = nil) {
     translations.pointee.contexts.retire { context in
       let contextPCID = context.cr4 & 1 << 17 != 0 ? UInt16(truncatingIfNeeded: context.cr3 & 0xFFF) : 0
-      return (eptPointer ?? context.eptPointer) == context.eptPointer
+      // INVEPT names a context by bits 51:12 of the EPTP.
+      let otherTable = ((eptPointer ?? context.eptPointer) ^ context.eptPointer) & 0xF_FFFF_FFFF_F000
+      return otherTable == 0
         && (vpid ?? context.vpid) == context.vpid
         && (pcid ?? contextPCID) == contextPCID
     }
