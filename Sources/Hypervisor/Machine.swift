@@ -17,7 +17,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   let ram: L1RAM
   let pool: PagePool
   let vmcs01: VMCS
-  private let stopRequest = Atomic<UInt8>(0)
+  private let stopRequest = StopRequest()
   private var hasRun = false
 
   /// A machine with `configuration`'s image loaded and ready to run, on the processor that `makeProcessor` makes for
@@ -103,14 +103,25 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     case .ended(let outcome): outcome
     case .stoppedBy(.instructionLimit): .instructionLimit(processor.clock.pointee.instructionLimit)
     case .stoppedBy(.requested), .stoppedBy(.idle):
-      .stopped(StopReason(rawValue: stopRequest.load(ordering: .relaxed)) ?? .interrupted)
+      .stopped(stopRequest.reason ?? .interrupted)
     }
   }
 
   /// Ends the run soon, as `reason` says. Callable from any thread and from a signal handler; the first reason counts.
   public func requestStop(_ reason: StopReason) {
-    _ = stopRequest.compareExchange(expected: 0, desired: reason.rawValue, ordering: .relaxed)
+    stopRequest.make(reason)
     processor.requestStop()
+  }
+}
+
+/// The first reason that somebody outside gave to end a run. Safe in a signal handler.
+final class StopRequest: Sendable {
+  private let value = Atomic<UInt8>(0)
+
+  var reason: StopReason? { StopReason(rawValue: value.load(ordering: .relaxed)) }
+
+  func make(_ reason: StopReason) {
+    _ = value.compareExchange(expected: 0, desired: reason.rawValue, ordering: .relaxed)
   }
 }
 
