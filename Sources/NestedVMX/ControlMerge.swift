@@ -27,6 +27,18 @@ public struct ControlMerge: Equatable, Sendable {
 }
 
 extension ControlMerge {
+  /// The rule of each bit of the word `kind`; a word that vmcs02 does not have gets no bit.
+  public init(of kind: ControlWordKind) {
+    switch kind {
+    case .pinBased: self = .pinBased
+    case .primaryProcessorBased: self = .primary
+    case .secondaryProcessorBased: self = .secondary
+    case .exit: self = .exit
+    case .entry: self = .entry
+    case .tertiaryProcessorBased, .secondaryExit, .vmFunction: self = Self()
+    }
+  }
+
   @inlinable
   static func pin(_ controls: PinBasedControls) -> UInt64 { UInt64(controls.rawValue) }
   @inlinable
@@ -39,14 +51,14 @@ extension ControlMerge {
   static func entry(_ controls: EntryControls) -> UInt64 { UInt64(controls.rawValue) }
 
   /// The pin-based controls.
-  public static var pinBased: Self {
+  static var pinBased: Self {
     Self(
       union: pin([.externalInterruptExiting, .nmiExiting]),
       fromL1: pin([.virtualNMIs, .activatePreemptionTimer]))
   }
 
   /// The primary processor-based controls.
-  public static var primary: Self {
+  static var primary: Self {
     Self(
       union: primary([
         .useTSCOffsetting, .hltExiting, .invlpgExiting, .mwaitExiting, .rdpmcExiting, .rdtscExiting,
@@ -58,7 +70,7 @@ extension ControlMerge {
   }
 
   /// The secondary processor-based controls. What enables an instruction is given by both; EPT and VPID are L0's.
-  public static var secondary: Self {
+  static var secondary: Self {
     Self(
       union: secondary([.descriptorTableExiting, .wbinvdExiting, .rdrandExiting, .rdseedExiting]),
       intersection: secondary([.enableRDTSCP, .enableINVPCID, .enableUserWaitAndPause]),
@@ -67,7 +79,7 @@ extension ControlMerge {
   }
 
   /// The VM-exit controls. VM exits go to L0; L1's controls are performed when L0 reflects one.
-  public static var exit: Self {
+  static var exit: Self {
     Self(
       fromL0: exit([.hostAddressSpaceSize, .acknowledgeInterruptOnExit, .loadPAT, .loadEFER]),
       derived: exit([.savePreemptionTimerValue]),
@@ -75,7 +87,7 @@ extension ControlMerge {
   }
 
   /// The VM-entry controls.
-  public static var entry: Self {
+  static var entry: Self {
     Self(
       fromL1: entry([.ia32eModeGuest]),
       always: entry([.loadDebugControls, .loadPAT, .loadEFER]))

@@ -60,8 +60,7 @@ public enum Merge {
     case .fromL0: return vmcs01[field]
     case .union: return vmcs01[field] | vmcs12[field]
     case .intersection: return vmcs01[field] & vmcs12[field]
-    case .control(let merge):
-      return controls(merge, field, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
+    case .controls(let kind): return controls(kind, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
     case .translated(.virtualAPICPage): return context.virtualAPICPage
     case .derived(let derivation):
       return derived(derivation, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
@@ -71,39 +70,31 @@ public enum Merge {
 
   /// A word of controls, with the settings that the processor fixes.
   static func controls(
-    _ merge: ControlMerge, _ field: VMCSField, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
+    _ kind: ControlWordKind, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
   ) -> UInt64 {
-    let isSecondary = field == .secondaryProcessorBasedControls
-    let word01 = isSecondary ? UInt64(vmcs01.effectiveSecondaryControls.rawValue) : vmcs01[field]
-    let word12 = isSecondary ? UInt64(vmcs12.effectiveSecondaryControls.rawValue) : vmcs12[field]
-    let word = merge.merged(word01, word12, derived: derivedControls(field, vmcs12: vmcs12, context: context))
-    guard let kind = kind(of: field) else { return word }
+    let word = ControlMerge(of: kind).merged(
+      effectiveWord(kind, vmcs01), effectiveWord(kind, vmcs12),
+      derived: derivedControls(kind, vmcs12: vmcs12, context: context))
     return context.processor.capability(of: kind).adjusted(word)
+  }
+
+  /// A word of controls as the processor takes it: secondary ones count only if they are activated.
+  static func effectiveWord(_ kind: ControlWordKind, _ vmcs: VMCS) -> UInt64 {
+    guard kind == .secondaryProcessorBased else { return vmcs[kind.field] }
+    return UInt64(vmcs.effectiveSecondaryControls.rawValue)
   }
 
   /// The derived controls of a word that are 1.
   static func derivedControls(
-    _ field: VMCSField, vmcs12: VMCS, context: borrowing MergeContext
+    _ kind: ControlWordKind, vmcs12: VMCS, context: borrowing MergeContext
   ) -> UInt64 {
-    switch field {
-    case .primaryProcessorBasedControls: return UInt64(context.bitmapControls.rawValue)
-    case .exitControls:
+    switch kind {
+    case .primaryProcessorBased: return UInt64(context.bitmapControls.rawValue)
+    case .exit:
       // The timer goes on counting down across exits that L0 keeps.
       let isActive = vmcs12.pinBasedControls.contains(.activatePreemptionTimer)
       return isActive ? UInt64(PrimaryExitControls.savePreemptionTimerValue.rawValue) : 0
     default: return 0
-    }
-  }
-
-  /// Which control word `field` is.
-  static func kind(of field: VMCSField) -> ControlWordKind? {
-    switch field {
-    case .pinBasedControls: .pinBased
-    case .primaryProcessorBasedControls: .primaryProcessorBased
-    case .secondaryProcessorBasedControls: .secondaryProcessorBased
-    case .exitControls: .exit
-    case .entryControls: .entry
-    default: nil
     }
   }
 }

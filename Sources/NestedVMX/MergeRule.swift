@@ -10,8 +10,8 @@ public enum MergeRule: Sendable {
   case union
   /// The bits that both have: a bit gives the guest something.
   case intersection
-  /// A word of controls, merged bit by bit.
-  case control(ControlMerge)
+  /// A word of controls, merged bit by bit as ``ControlMerge/init(of:)`` says.
+  case controls(ControlWordKind)
   /// vmcs12's L1-physical address, as the L0-physical one that ept01 maps it to.
   case translated(TranslatedPage)
   /// A function of both VMCSs and of what L0 prepared.
@@ -26,7 +26,7 @@ public enum MergeRule: Sendable {
     case .fromL0: "from L0"
     case .union: "union"
     case .intersection: "intersection"
-    case .control: "bit by bit"
+    case .controls: "bit by bit"
     case .translated: "translated"
     case .derived: "derived"
     case .absent: "absent"

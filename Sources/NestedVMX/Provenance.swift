@@ -65,7 +65,7 @@ extension Merge {
     case .translated, .derived: return .derived
     case .union: return decider(value01 & mask, value12 & mask, deciding: mask)
     case .intersection: return decider(value01 & mask, value12 & mask, deciding: 0)
-    case .control(let merge): return origin(merge, mask, value01, value12, value02)
+    case .controls(let kind): return origin(ControlMerge(of: kind), mask, value01, value12, value02)
     }
   }
 

@@ -37,13 +37,10 @@ struct CapabilityTests {
   }
 
   @Test func offeredControlsAreMerged() {
-    let words: [(ControlWordKind, ControlMerge)] = [
-      (.pinBased, .pinBased), (.primaryProcessorBased, .primary), (.secondaryProcessorBased, .secondary),
-    ]
-    for (kind, merge) in words {
+    for kind in [ControlWordKind.pinBased, .primaryProcessorBased, .secondaryProcessorBased] {
       let capability = offered.capability(of: kind)
       let optional = capability.allowed1 & ~capability.allowed0
-      #expect(optional & ~merge.coveredBits == 0, "a control that L1 may set has no rule")
+      #expect(optional & ~ControlMerge(of: kind).coveredBits == 0, "a control that L1 may set has no rule")
     }
   }
 
