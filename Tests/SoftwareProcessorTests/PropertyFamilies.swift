@@ -22,6 +22,7 @@ struct PropertyFamily: Sendable {
     PropertyFamily("INC, DEC of a register") { $0.countRegister() },
     PropertyFamily("PUSHA, POPA") { $0.pushAll() },
     PropertyFamily("BOUND") { $0.bound() },
+    PropertyFamily("ARPL") { $0.adjustPrivilege() },
     PropertyFamily("LEA of 16-bit addresses") { $0.loadShortAddress() },
   ]
 
@@ -84,6 +85,7 @@ struct PropertyFamily: Sendable {
     PropertyFamily("strings") { $0.string() },
     PropertyFamily("PUSH, POP") { $0.pushPop() },
     PropertyFamily("ENTER, LEAVE") { $0.frame() },
+    PropertyFamily("PUSHF, POPF") { $0.pushFlags() },
   ]
 
   static let control = [
