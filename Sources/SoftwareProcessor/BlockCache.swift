@@ -34,6 +34,8 @@ struct BlockCache {
   var codeBase: UInt64 = 0
   var codeLimit: UInt32 = 0
 
+  /// How many blocks of a page outlive a store to others of them.
+  static let keptBlocks = 256
   static let bucketCount = 1 << 15
   static let jumpCount = 1 << 12
   static let arenaSize = 32 << 20
@@ -44,7 +46,7 @@ struct BlockCache {
 
   /// An empty cache for `ramSize` bytes of RAM. The tables are of zero pages, which the host backs as they are touched.
   static func allocate(ramSize: UInt64) -> BlockCache? {
-    let pages = Int(truncatingIfNeeded: ramSize >> 12) + 1
+    let pages = Int(truncatingIfNeeded: ramSize >> 12)
     func table<T>(of type: T.Type, _ count: Int) -> UnsafeMutablePointer<T>? {
       calloc(count, MemoryLayout<T>.stride)?.bindMemory(to: T.self, capacity: count)
     }
@@ -72,12 +74,14 @@ struct BlockCache {
     Int(truncatingIfNeeded: (rip ^ rip &>> 12) & UInt64(truncatingIfNeeded: jumpCount &- 1))
   }
 
-  static func bucketIndex(_ physical: UInt64) -> Int {
-    Int(truncatingIfNeeded: (physical ^ physical &>> 15) & UInt64(truncatingIfNeeded: bucketCount &- 1))
+  /// The instruction pointer counts too: one page can be mapped at many.
+  static func bucketIndex(physical: UInt64, rip: UInt64) -> Int {
+    let hash = physical ^ (rip &>> 12) &* 0x9E37_79B9
+    return Int(truncatingIfNeeded: (hash ^ hash &>> 15) & UInt64(truncatingIfNeeded: bucketCount &- 1))
   }
 
   func find(physical: UInt64, rip: UInt64, mode: ExecutionMode) -> UnsafeMutablePointer<Block>? {
-    var candidate = buckets[Self.bucketIndex(physical)]
+    var candidate = buckets[Self.bucketIndex(physical: physical, rip: rip)]
     while let block = candidate {
       if block.pointee.physical == physical, block.pointee.rip == rip, block.pointee.mode == mode {
         return block
@@ -89,7 +93,7 @@ struct BlockCache {
 
   /// Makes `block` findable.
   func insert(_ block: UnsafeMutablePointer<Block>) {
-    let bucket = Self.bucketIndex(block.pointee.physical)
+    let bucket = Self.bucketIndex(physical: block.pointee.physical, rip: block.pointee.rip)
     block.pointee.nextInBucket = buckets[bucket]
     buckets[bucket] = block
     let page = Int(truncatingIfNeeded: block.pointee.physical >> 12)
@@ -103,7 +107,7 @@ struct BlockCache {
   func drop(_ block: UnsafeMutablePointer<Block>) {
     block.pointee.isLive = false
     for index in 0..<Int(block.pointee.recordCount) { block.records[index].operation = .stale }
-    let bucket = Self.bucketIndex(block.pointee.physical)
+    let bucket = Self.bucketIndex(physical: block.pointee.physical, rip: block.pointee.rip)
     if buckets[bucket] == block {
       buckets[bucket] = block.pointee.nextInBucket
       return
@@ -117,16 +121,21 @@ struct BlockCache {
 
   /// Drops the blocks of `page` that overlap the bytes from `first` to `last`, offsets in the page. Returns whether
   /// any of the page's blocks are left.
+  ///
+  /// Of a page with very many blocks all are dropped, so that no store costs more than decoding them did.
   func drop(page: Int, from first: UInt64, through last: UInt64) -> Bool {
     var kept: UnsafeMutablePointer<Block>?
+    var keptCount = 0
     var lines: UInt64 = 0
     var candidate = pageBlocks[page]
     while let block = candidate {
       candidate = block.pointee.nextOnPage
       let start = block.pointee.physical & 0xFFF
-      if start <= last, first < start &+ UInt64(block.pointee.length) {
+      let overlaps = start <= last && first < start &+ UInt64(block.pointee.length)
+      if overlaps || keptCount >= Self.keptBlocks {
         drop(block)
       } else {
+        keptCount += 1
         block.forgetTargets()
         block.pointee.nextOnPage = kept
         kept = block
