@@ -113,9 +113,10 @@ extension Merge {
     case .eptPointer: context.eptPointer
     case .pageFaultErrorCodeMask: wantsPageFaults(vmcs01) ? 0 : vmcs12[.pageFaultErrorCodeMask]
     case .pageFaultErrorCodeMatch: wantsPageFaults(vmcs01) ? 0 : vmcs12[.pageFaultErrorCodeMatch]
-    case .cr0ReadShadow: readShadow(.cr0ReadShadow, .cr0GuestHostMask, .guestCR0, vmcs12)
-    case .cr4ReadShadow: readShadow(.cr4ReadShadow, .cr4GuestHostMask, .guestCR4, vmcs12)
-    case .guestCR0: guestCR0(vmcs12: vmcs12, context: context)
+    case .cr0ReadShadow:
+      readShadow(.cr0ReadShadow, .cr0GuestHostMask, loadedCR0(vmcs01: vmcs01, vmcs12: vmcs12), vmcs12)
+    case .cr4ReadShadow: readShadow(.cr4ReadShadow, .cr4GuestHostMask, vmcs12[.guestCR4], vmcs12)
+    case .guestCR0: guestCR0(vmcs01: vmcs01, vmcs12: vmcs12, context: context)
     case .guestCR4: context.processor.cr4.adjusted(vmcs12[.guestCR4])
     case .guestEFER: guestEFER(vmcs01: vmcs01, vmcs12: vmcs12)
     case .guestPAT: loaded(.guestPAT, by: .loadPAT, vmcs01: vmcs01, vmcs12: vmcs12)
@@ -143,19 +144,27 @@ extension Merge {
 
   /// What L2 reads of a control register: in the bits that L1 owns L1's shadow, in all others L2's own value, which
   /// matters for the bits that only L0 owns.
-  static func readShadow(
-    _ shadow: VMCSField, _ mask: VMCSField, _ register: VMCSField, _ vmcs12: VMCS
-  ) -> UInt64 {
-    vmcs12[shadow] & vmcs12[mask] | vmcs12[register] & ~vmcs12[mask]
+  static func readShadow(_ shadow: VMCSField, _ mask: VMCSField, _ value: UInt64, _ vmcs12: VMCS) -> UInt64 {
+    vmcs12[shadow] & vmcs12[mask] | value & ~vmcs12[mask]
+  }
+
+  /// The bits of CR0 that neither VM entries nor VM exits change: ET, NW and CD.
+  static var keptCR0: UInt64 { CR0.et.rawValue | CR0.nw.rawValue | CR0.cd.rawValue }
+
+  /// CR0 as a VM entry of L1 loads it: vmcs12's, with the kept bits as L1 has them.
+  static func loadedCR0(vmcs01: VMCS, vmcs12: VMCS) -> UInt64 {
+    let mask01 = vmcs01[.cr0GuestHostMask]
+    let cr0OfL1 = vmcs01[.guestCR0] & ~mask01 | vmcs01[.cr0ReadShadow] & mask01
+    return vmcs12[.guestCR0] & ~keptCR0 | cr0OfL1 & keptCR0
   }
 
   /// L2's CR0, with the bits that VMX operation fixes; an unrestricted guest is free in PE and PG.
-  static func guestCR0(vmcs12: VMCS, context: borrowing MergeContext) -> UInt64 {
+  static func guestCR0(vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext) -> UInt64 {
     var fixed = context.processor.cr0
     if vmcs12.effectiveSecondaryControls.contains(.unrestrictedGuest) {
       fixed.allowed0 &= ~(CR0.pe.rawValue | CR0.pg.rawValue)
     }
-    return fixed.adjusted(vmcs12[.guestCR0])
+    return fixed.adjusted(loadedCR0(vmcs01: vmcs01, vmcs12: vmcs12))
   }
 
   /// vmcs12's value of a field if its VM-entry controls load it, else L1's own value at the VM entry.

@@ -135,8 +135,8 @@ extension VirtualVMX {
       let row = HostStateRow.all[position]
       guard let value = value(of: row.source, pdptes) else { continue }
       switch row.field {
-      case .guestCR0: setControlRegister(.guestCR0, .cr0ReadShadow, value, processor.cr0)
-      case .guestCR4: setControlRegister(.guestCR4, .cr4ReadShadow, value, processor.cr4)
+      case .guestCR0: setControlRegister(.guestCR0, .cr0GuestHostMask, .cr0ReadShadow, value, processor.cr0)
+      case .guestCR4: setControlRegister(.guestCR4, .cr4GuestHostMask, .cr4ReadShadow, value, processor.cr4)
       default: vmcs01[row.field] = value
       }
       work.memoryReads &+= 1
@@ -203,10 +203,13 @@ extension VirtualVMX {
       SegmentAccessRights(type: 3, isCodeOrData: true, isBig: true, isGranular: true).rawValue)
   }
 
-  /// CR0: vmcs12's, but for the bits that a VM exit does not change: ET, NW and CD.
+  /// CR0: vmcs12's, but for the bits that a VM exit does not change, which are as L2 left them. After a failed VM
+  /// entry they are as L1 had them.
   var hostCR0: UInt64 {
-    let kept = CR0.et.rawValue | CR0.nw.rawValue | CR0.cd.rawValue
-    return vmcs12Region[.hostCR0] & ~kept | vmcs02[.guestCR0] & kept
+    let before =
+      vmcs12Region.exitReason.isEntryFailure
+      ? controlRegister(.guestCR0, .cr0GuestHostMask, .cr0ReadShadow) : vmcs12Region[.guestCR0]
+    return vmcs12Region[.hostCR0] & ~Merge.keptCR0 | before & Merge.keptCR0
   }
 
   /// CR4: vmcs12's, with PAE in a 64-bit host, and without PCIDE in another.
@@ -230,12 +233,14 @@ extension VirtualVMX {
 
   var patOfL2: UInt64 { vmcs02.exitControls.contains(.savePAT) ? vmcs02[.guestPAT] : vmcs01[.guestPAT] }
 
-  /// Sets CR0 or CR4 of L1: the register with the bits that VMX operation fixes, and what L1 reads.
+  /// Sets CR0 or CR4 of L1: what L1 reads, and the register, in which the bits that L0 owns stay as they are.
   mutating func setControlRegister(
-    _ register: VMCSField, _ shadow: VMCSField, _ value: UInt64, _ fixed: ControlCapability
+    _ register: VMCSField, _ mask: VMCSField, _ shadow: VMCSField, _ value: UInt64, _ fixed: ControlCapability
   ) {
-    vmcs01[register] = fixed.adjusted(value)
+    let owned = vmcs01[mask]
+    vmcs01[register] = fixed.adjusted(value & ~owned | vmcs01[register] & owned)
     vmcs01[shadow] = value
+    work.vmcsReads &+= 2
     work.vmcsWrites &+= 1
   }
 

@@ -128,7 +128,7 @@ struct MergeTests {
     machine.vmcs12[.guestSSLimit] = 0xFFFF
     machine.vmcs12[.guestRIP] = 0x100
     #expect(machine.execute(.vmlaunch) == .enterL2(loadMSRs: .none))
-    #expect(vmcs02[.guestCR0] == 0x20)
+    #expect(vmcs02[.guestCR0] == 0x30, "ET stays as L1 has it")
   }
 
   @Test func statesThatL1DoesNotLoadAreL1sOwn() {

@@ -181,6 +181,16 @@ struct ReflectionTests {
     #expect(machine.vmcs01[.guestCR0] == 0x8001_0033 | CR0.cd.rawValue)
   }
 
+  @Test func bitsThatL0OwnsStayL0s() {
+    machine.vmcs01[.cr0GuestHostMask] = CR0.cd.rawValue | CR0.ne.rawValue
+    machine.vmcs01[.cr0ReadShadow] = CR0.cd.rawValue | CR0.ne.rawValue
+    machine.launch()
+    #expect(machine.vmx.vmcs02[.cr0ReadShadow] & CR0.cd.rawValue != 0, "VM entry leaves CD as L1 has it")
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(machine.vmcs01[.guestCR0] == 0x8001_0033, "caching stays on")
+    #expect(machine.vmcs01[.cr0ReadShadow] == 0x8001_0033 | CR0.cd.rawValue, "L1 reads CD as it set it")
+  }
+
   @Test func msrListsAreHandedOver() {
     machine.prepareVMCS12()
     machine.vmcs12[.exitMSRStoreCount] = 2
