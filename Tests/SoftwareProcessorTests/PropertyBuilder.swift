@@ -35,13 +35,19 @@ struct PropertyBuilder {
   /// Whether the case is for 32-bit code: no REX, 32-bit addresses, and 8 registers.
   let is32Bit: Bool
 
-  init(_ name: String, _ random: PropertyRandom, is32Bit: Bool) {
+  /// Whether addresses are at the last page of the data, which may not be accessible.
+  let atLastPage: Bool
+
+  init(_ name: String, _ random: PropertyRandom, is32Bit: Bool, atLastPage: Bool = false) {
     self.random = random
     self.is32Bit = is32Bit
+    self.atLastPage = atLastPage
     result.name = name
     for number in 0..<16 { result.general[number] = self.random.value() }
     // RSP points into the data, so that pushes and pops have somewhere to go.
-    result.general[4] = PropertyLayout.data + 0x1000 + self.random.next() % 0x1000
+    let isAtEdge = atLastPage && chance(2)
+    let stack = isAtEdge ? 0x1FE0 + self.random.next() % 64 : 0x1000 + self.random.next() % 0x1000
+    result.general[4] = PropertyLayout.data + stack
     result.flags = 0x202 | self.random.next() & PropertyFlag.compared
   }
 
@@ -55,6 +61,7 @@ struct PropertyBuilder {
   init(behind sequence: PropertyCase, _ random: PropertyRandom) {
     self.random = random
     is32Bit = false
+    atLastPage = false
     isInSequence = true
     result = sequence
     result.code = []
@@ -180,6 +187,7 @@ extension PropertyBuilder {
   mutating func dataAddress(_ span: Int, _ aligned: Bool = false) -> UInt64 {
     let alignment: UInt64 = aligned ? UInt64(span) : 1
     let boundary: UInt64 = aligned ? 0 : pick([0, 0, 64, 4096])
+    if atLastPage, !aligned { return PropertyLayout.data + 0x1FE0 + random.next() % 64 }
     // Room on both sides for bit offsets and string elements.
     var offset = 0x800 + random.next() % 0x1000
     if boundary != 0 { offset = (offset / boundary + 1) * boundary - random.next() % UInt64(max(span, 1)) }

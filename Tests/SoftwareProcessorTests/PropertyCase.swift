@@ -6,8 +6,10 @@ struct PropertyCase {
   var general = [UInt64](repeating: 0, count: 16)
   var flags: UInt64 = 0
   /// What is put into the data pages: address and bytes.
-  var patches: [(address: UInt64, value: UInt64, size: Int)] = []
+  var patches: [Patch] = []
   var undefinedFlags: UInt64 = 0
+
+  typealias Patch = (address: UInt64, value: UInt64, size: Int)
 }
 
 /// The status flags and DF by their bits in RFLAGS.

@@ -14,6 +14,13 @@ struct PropertyOutcome: Equatable {
   var registers: PropertyRegisters
   /// The exception's vector, or nil if the instruction completed.
   var vector: UInt8?
+  /// For a page fault, what CR2 has, and the error code.
+  var pageFault: PropertyPageFault?
+}
+
+struct PropertyPageFault: Equatable {
+  var address: UInt64
+  var errorCode: UInt64
 }
 
 /// Where code and data of a case lie, on the host and on the processor alike, so that registers that hold addresses
@@ -132,7 +139,21 @@ final class PropertyHostCPU {
       registers.rip -= 1
       return PropertyOutcome(registers: registers, vector: nil)
     }
-    return PropertyOutcome(registers: registers, vector: vector)
+    let isPageFault = vector == 14
+    return PropertyOutcome(
+      registers: registers, vector: vector,
+      pageFault: isPageFault ? PropertyPageFault(address: result(22), errorCode: result(19)) : nil)
+  }
+
+  /// Sets what the last page of the data lets a case do.
+  func protectLastPage(_ access: PropertyLastPage) {
+    let protection =
+      switch access {
+      case .writable: PROT_READ | PROT_WRITE
+      case .readOnly: PROT_READ
+      case .absent: PROT_NONE
+      }
+    mprotect(data + 0x2000, 0x1000, protection)
   }
 
   private func copy(_ bytes: [UInt8], to place: UnsafeMutableRawPointer) {

@@ -9,17 +9,23 @@ import X86
 struct PropertyTests {
   @Test("Every family of integer instructions does what the host's CPU does in 64-bit mode")
   func agreesWithTheHost() throws {
-    try compare(PropertyFamily.all, .bits64, seed: 0x5EED_C0DE)
+    try compare(PropertyFamily.all, try PropertyBareSubject(.bits64), seed: 0x5EED_C0DE)
   }
 
   @Test("… and in 32-bit code")
   func agreesWithTheHostIn32BitCode() throws {
-    try compare(PropertyFamily.all + PropertyFamily.legacy, .bits32, seed: 0x5EED_0032)
+    let families = PropertyFamily.all + PropertyFamily.legacy
+    try compare(families, try PropertyBareSubject(.bits32), codeSize: .bits32, seed: 0x5EED_0032)
+  }
+
+  @Test("… and in user mode with paging, up to its page faults", arguments: PropertyLastPage.allCases)
+  func agreesWithTheHostWithPaging(_ lastPage: PropertyLastPage) throws {
+    try compare(PropertyFamily.all, try PropertyGuestSubject(lastPage), lastPage: lastPage, seed: 0x5EED_9A6E)
   }
 
   @Test("Sequences in loops leave what they leave on the host's CPU")
   func sequencesAgreeWithTheHost() throws {
-    guard let bench = try PropertyBench(.bits64) else { try Self.cancel() }
+    let bench = try Self.bench(try PropertyBareSubject(.bits64))
     var random = PropertyRandom(seed: 0x5EED_5E0)
     for _ in 0..<(10 * Self.casesPerFamily) {
       let (test, instructions) = PropertySequence.build(&random)
@@ -29,18 +35,27 @@ struct PropertyTests {
     }
   }
 
-  private static func cancel() throws -> Never {
-    try Test.cancel("this needs an x86-64 Linux host that lets a process map code at a fixed address")
+  private static func bench(
+    _ subject: any PropertySubject, _ codeSize: BareProcessor.CodeSize = .bits64,
+    _ lastPage: PropertyLastPage = .writable
+  ) throws -> PropertyBench {
+    guard let bench = PropertyBench(subject, codeSize, lastPage) else {
+      try Test.cancel("this needs an x86-64 Linux host that lets a process map code at a fixed address")
+    }
+    return bench
   }
 
-  private func compare(_ families: [PropertyFamily], _ codeSize: BareProcessor.CodeSize, seed: UInt64) throws
-  {
-    guard let bench = try PropertyBench(codeSize) else { try Self.cancel() }
+  private func compare(
+    _ families: [PropertyFamily], _ subject: any PropertySubject,
+    codeSize: BareProcessor.CodeSize = .bits64, lastPage: PropertyLastPage = .writable, seed: UInt64
+  ) throws {
+    let bench = try Self.bench(subject, codeSize, lastPage)
     var random = PropertyRandom(seed: seed)
     for family in families where PropertyHostCPU.has(family.feature) {
       bench.completed = 0
       for _ in 0..<Self.casesPerFamily {
-        var builder = PropertyBuilder(family.name, random, is32Bit: codeSize == .bits32)
+        var builder = PropertyBuilder(
+          family.name, random, is32Bit: codeSize == .bits32, atLastPage: lastPage != .writable)
         family.build(&builder)
         let difference = bench.difference(builder.finish())
         random = builder.random
@@ -53,75 +68,80 @@ struct PropertyTests {
   }
 
   #if DEBUG
-    private static let casesPerFamily = 200
+    private static let casesPerFamily = 150
   #else
-    private static let casesPerFamily = 3_000
+    private static let casesPerFamily = 2_000
   #endif
 }
 
-/// Both processors, side by side.
+/// The host's CPU and what is compared with it, side by side.
 final class PropertyBench {
   private let host: PropertyHostCPU
-  private let software: BareProcessor
+  private let subject: any PropertySubject
   private let template: [UInt8]
   private let registers: ArraySlice<GeneralRegister>
+  private let lastPage: PropertyLastPage
   /// How many instructions completed on the host.
   var completed = 0
 
-  init?(_ codeSize: BareProcessor.CodeSize) throws {
+  init?(_ subject: any PropertySubject, _ codeSize: BareProcessor.CodeSize, _ lastPage: PropertyLastPage) {
     guard let host = PropertyHostCPU(codeSize) else { return nil }
     self.host = host
-    software = try #require(BareProcessor(memorySize: PropertyLayout.end, codeSize))
+    self.subject = subject
+    self.lastPage = lastPage
     // 32-bit code has no way to the others, which are then undefined.
     registers = GeneralRegister.allCases.prefix(codeSize == .bits32 ? 8 : 16)
     var random = PropertyRandom(seed: 0xDA7A)
     template = (0..<PropertyLayout.dataSize).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-    software.place([UInt8](repeating: 0xCC, count: 0x1000), at: PropertyLayout.code)
+    for page in [0, 1, 2] { fill(hostPages[page], page) }
+    for page in [0, 1, 2] { fill(subject.dataPages[page], page) }
+    host.protectLastPage(lastPage)
   }
 
-  private var softwareData: UnsafeMutableRawPointer { software.memory.base + Int(PropertyLayout.data) }
+  /// Whether a patch changed the last page though no case can.
+  private var isLastPagePatched = false
+
+  private var hostPages: [UnsafeMutableRawPointer] { (0..<3).map { host.data + $0 * 0x1000 } }
+  /// How many of the pages there are to a case.
+  private var pageCount: Int { lastPage == .absent ? 2 : 3 }
 
   /// A sentence on what differs in the results of the two, or nil.
   func difference(_ test: PropertyCase, budget: Int64 = 1) -> String? {
-    prepare(host.data, test)
-    prepare(softwareData, test)
+    prepare(test)
     let start = PropertyRegisters(general: test.general, flags: test.flags, rip: PropertyLayout.instruction)
     let expected = host.run(test.code, start)
     if expected.vector == nil { completed += 1 }
-    let actual = runSoftware(test.code, start, budget)
-    var differences = registerDifferences(test, expected, actual)
-    if memcmp(host.data, softwareData, PropertyLayout.dataSize) != 0 { differences.append(dataDifference) }
+    let actual = subject.run(test.code, start, budget: budget)
+    let differences = registerDifferences(test, expected, actual) + dataDifferences
     guard !differences.isEmpty else { return nil }
     return describe(test) + ": " + differences.joined(separator: ", ")
   }
 
-  private func prepare(_ data: UnsafeMutableRawPointer, _ test: PropertyCase) {
-    UnsafeMutableRawBufferPointer(start: data, count: template.count).copyBytes(from: template)
-    for patch in test.patches {
-      let offset = Int(patch.address - PropertyLayout.data)
-      withUnsafeBytes(of: patch.value) {
-        UnsafeMutableRawBufferPointer(start: data + offset, count: patch.size).copyBytes(
-          from: $0.prefix(patch.size))
-      }
-    }
+  private func fill(_ data: UnsafeMutableRawPointer, _ page: Int) {
+    UnsafeMutableRawBufferPointer(start: data, count: 0x1000).copyBytes(
+      from: template[(page * 0x1000)..<((page + 1) * 0x1000)])
   }
 
-  private func runSoftware(_ code: [UInt8], _ start: PropertyRegisters, _ budget: Int64) -> PropertyOutcome {
-    software.place(code, at: PropertyLayout.instruction)
-    for register in GeneralRegister.allCases {
-      software.registers[register] = start.general[Int(register.rawValue)]
+  private func prepare(_ test: PropertyCase) {
+    let lastPageAddress = PropertyLayout.data + 0x2000
+    let isPatched = test.patches.contains { $0.address &+ UInt64($0.size) > lastPageAddress }
+    let isOpened = lastPage == .readOnly && (isPatched || isLastPagePatched)
+    if isOpened { host.protectLastPage(.writable) }
+    let count = lastPage == .writable || isOpened ? 3 : 2
+    for pages in [hostPages, subject.dataPages] {
+      for page in 0..<count { fill(pages[page], page) }
+      for patch in test.patches { apply(patch, pages) }
     }
-    software.rflags = start.flags
-    software.rip = start.rip
-    let outcome = software.run(budget)
-    software.place([UInt8](repeating: 0xCC, count: code.count), at: PropertyLayout.instruction)
-    let general = GeneralRegister.allCases.map { software.registers[$0] }
-    let registers = PropertyRegisters(general: general, flags: software.rflags, rip: software.rip)
-    switch outcome {
-    case .ran: return PropertyOutcome(registers: registers, vector: nil)
-    case .exception(let vector):
-      return PropertyOutcome(registers: registers, vector: vector?.rawValue ?? 0xFF)
-    case .exit: return PropertyOutcome(registers: registers, vector: 0xFE)
+    if isOpened { host.protectLastPage(.readOnly) }
+    isLastPagePatched = isPatched
+  }
+
+  private func apply(_ patch: PropertyCase.Patch, _ pages: [UnsafeMutableRawPointer]) {
+    for byte in 0..<UInt64(min(patch.size, 8)) {
+      let offset = Int(patch.address &+ byte &- PropertyLayout.data)
+      guard offset < pageCount * 0x1000 else { continue }
+      let value = UInt8(truncatingIfNeeded: patch.value >> (byte * 8))
+      pages[offset / 0x1000].storeBytes(of: value, toByteOffset: offset % 0x1000, as: UInt8.self)
     }
   }
 
@@ -136,6 +156,10 @@ final class PropertyBench {
     if expected.vector != actual.vector {
       differences.append("vector is \(text(actual.vector)), expected \(text(expected.vector))")
     }
+    if expected.pageFault != actual.pageFault, expected.vector == actual.vector, actual.pageFault != nil {
+      compare("CR2", expected.pageFault?.address ?? 0, actual.pageFault?.address ?? 0)
+      compare("the error code", expected.pageFault?.errorCode ?? 0, actual.pageFault?.errorCode ?? 0)
+    }
     for register in registers {
       let number = Int(register.rawValue)
       compare("\(register)", expected.registers.general[number], actual.registers.general[number])
@@ -146,15 +170,20 @@ final class PropertyBench {
     return differences
   }
 
-  private var dataDifference: String {
-    for offset in 0..<PropertyLayout.dataSize {
-      let expected = host.data.load(fromByteOffset: offset, as: UInt8.self)
-      let actual = softwareData.load(fromByteOffset: offset, as: UInt8.self)
-      guard expected != actual else { continue }
-      let address = hex(PropertyLayout.data + UInt64(offset))
-      return "the byte at \(address) is \(hex(UInt64(actual))), expected \(hex(UInt64(expected)))"
+  private var dataDifferences: [String] {
+    for page in 0..<pageCount {
+      let expected = hostPages[page]
+      let actual = subject.dataPages[page]
+      guard memcmp(expected, actual, 0x1000) != 0 else { continue }
+      for offset in 0..<0x1000 {
+        let left = expected.load(fromByteOffset: offset, as: UInt8.self)
+        let right = actual.load(fromByteOffset: offset, as: UInt8.self)
+        guard left != right else { continue }
+        let address = hex(PropertyLayout.data + UInt64(page * 0x1000 + offset))
+        return ["the byte at \(address) is \(hex(UInt64(right))), expected \(hex(UInt64(left)))"]
+      }
     }
-    return ""
+    return []
   }
 
   private func describe(_ test: PropertyCase) -> String {
