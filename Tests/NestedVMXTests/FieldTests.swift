@@ -170,6 +170,11 @@ struct MemoryOperandTests {
     #expect(outcome == .fault(InstructionFault(vector: .pageFault, errorCode: 2, linearAddress: 0x4000_0000)))
   }
 
+  @Test func operandThatEndsWithItsPageNeedsNoOther() {
+    machine.registers[.rdi] = 0x3FFF_FFF8
+    #expect(vmptrst(ExitInstructionInformation(addressSize: 8, segment: .ds, base: .rdi)) == .succeeded)
+  }
+
   @Test func writeToReadOnlyPageFaults() {
     machine.memory[TestMachine.pageTables + 0x1000] = 0x81
     #expect(
