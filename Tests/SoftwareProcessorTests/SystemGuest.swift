@@ -93,6 +93,8 @@ struct SystemGuest {
     self[Place.gdt + Selector.userCode32] = 0x00CF_FB00_0000_FFFF
     self[Place.gdt + Selector.ldt] = 0x0000_8200_0000_00FF | Place.data << 16
     self[Place.tss + 4] = Place.stack - 0x800
+    // No I/O permission bitmap: its base is the limit.
+    self[Place.tss + 0x60] = 0x68 << 48
   }
 
   // MARK: The VMCS
