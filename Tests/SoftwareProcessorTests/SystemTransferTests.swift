@@ -148,7 +148,8 @@ private typealias Selector = SystemGuest.Selector
   }
 
   @Test func lgdtAndSidt() throws {
-    let guest = try SystemGuest([0x0F, 0x01, 0x10, 0x0F, 0x01, 0x48, 0x10, 0xF4])  // lgdt [rax]; sidt [rax+16]
+    // lgdt [rax]; sidt [rax+16]; hlt
+    let guest = try SystemGuest([0x0F, 0x01, 0x10, 0x0F, 0x01, 0x48, 0x10, 0xF4])
     guest.registers.pointee.rax = Place.data
     guest.place([0x34, 0x12, 1, 2, 3, 4, 5, 0, 0, 0], at: Place.data)
     guest.expectExit(.hlt)
