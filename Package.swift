@@ -12,6 +12,7 @@ struct Room {
   var name: String
   var imports: [Target.Dependency] = []
   var exclude: [String] = []
+  var resources: [Resource] = []
 }
 
 // The order is the layering: a target may import only targets listed before it (ArchitectureTests).
@@ -53,7 +54,10 @@ let rooms: [Room] = [
     imports: [
       "X86", "VMX", "Trace", "Processor", "SoftwareProcessor", "Hypervisor", "CostModel",
       "ExitAnalysis", "Report", .product(name: "Yams", package: "Yams"),
-    ]),
+    ],
+    // Images is a link to Guests/Images: the program carries its guests, wherever it is run from.
+    exclude: ["Images/SHA256SUMS"],
+    resources: [.embedInCode("Images/minimal.elf"), .embedInCode("Images/minimal-broken.elf")]),
 ]
 
 let command: Target = .executableTarget(
@@ -89,7 +93,8 @@ let package = Package(
   targets: [.target(name: "CKVM")]
     + rooms.map {
       .target(
-        name: $0.name, dependencies: $0.imports, exclude: $0.exclude, swiftSettings: optimised)
+        name: $0.name, dependencies: $0.imports, exclude: $0.exclude, resources: $0.resources,
+        swiftSettings: optimised)
     }
     + rooms.map {
       .testTarget(

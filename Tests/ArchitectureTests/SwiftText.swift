@@ -37,6 +37,8 @@ enum SwiftText {
 
   /// The state after the lexical element at `index`, and how many characters it has.
   private static func step(_ text: [Character], at index: Int, in state: State) -> (State, Int) {
+    // Most characters change nothing.
+    guard "/\"\\*".contains(text[index]) || text[index].isNewline else { return (state, 1) }
     func starts(_ token: String) -> Bool { text[index...].starts(with: token) }
     switch state {
     case .code:

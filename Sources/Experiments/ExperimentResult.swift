@@ -1,0 +1,64 @@
+import Report
+
+/// What an experiment found, as a table of values, a table for people and a plot.
+public struct ExperimentResult: Equatable, Sendable {
+  public var manifest: Manifest
+  public var measurements: [Measurement]
+
+  public init(manifest: Manifest, measurements: [Measurement]) {
+    self.manifest = manifest
+    self.measurements = measurements
+  }
+
+  /// One row per case with all its figures.
+  public var csv: CSVTable {
+    var table = CSVTable(header: [
+      "guest", "workload", "vmcs_shadowing", "iterations", "l2_exits", "hardware_exits",
+      "hardware_exits_per_l2_exit",
+      "cycles_per_l2_exit", "fields_to_shadow", "fields_from_shadow", "instructions", "virtual_cycles",
+    ])
+    table.rows = measurements.map { row in
+      [
+        manifest.guest, row.test.workload, row.test.vmcsShadowing.rawValue, "\(row.iterations)",
+        "\(row.multiplication.l2Exits)", "\(row.multiplication.hardwareExits)",
+        decimal(row.value(.hardwareExitsPerL2Exit), places: 3),
+        decimal(row.value(.cyclesPerL2Exit), places: 1),
+        "\(row.sync.fieldsToShadow)", "\(row.sync.fieldsFromShadow)", "\(row.instructions)",
+        "\(row.virtualCycles)",
+      ]
+    }
+    return table
+  }
+
+  /// One row per workload, with the figures of each policy beside each other.
+  public var table: TextTable {
+    var columns = [TextTable.Column("workload")]
+    for measure in Measure.allCases {
+      for policy in manifest.vmcsShadowing {
+        columns.append(.init("\(measure.axis), shadowing \(policy.rawValue)", .right))
+      }
+    }
+    var table = TextTable(columns: columns)
+    for workload in manifest.workloads {
+      let rows = measurements.filter { $0.test.workload == workload }
+      table.append(
+        [workload]
+          + Measure.allCases.flatMap { measure in
+            rows.map { decimal($0.value(measure), places: measure == .cyclesPerL2Exit ? 0 : 2) }
+          })
+    }
+    return table
+  }
+
+  /// The manifest's measure per workload, one bar per policy.
+  public var chart: BarChart {
+    BarChart(
+      title: "\(manifest.name): \(manifest.plot.axis)", valueAxis: manifest.plot.axis,
+      groups: manifest.workloads,
+      series: manifest.vmcsShadowing.map { policy in
+        let rows = measurements.filter { $0.test.vmcsShadowing == policy }
+        return BarChart.Series(
+          name: "shadowing \(policy.rawValue)", values: rows.map { $0.value(manifest.plot) })
+      })
+  }
+}

@@ -1,0 +1,10 @@
+import Hypervisor
+import SoftwareProcessor
+
+/// Where the experiments and the command choose the processor that a machine runs on.
+public enum Laboratory {
+  /// A machine on the software processor, loaded and ready to run. Throws ``MachineError`` or ``ImageError``.
+  public static func machine(_ configuration: MachineConfiguration) throws -> Machine<SoftwareCPU> {
+    try Machine(configuration) { memory in SoftwareCPU(memory: memory) }
+  }
+}

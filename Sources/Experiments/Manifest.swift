@@ -1,0 +1,52 @@
+import Hypervisor
+
+/// What an experiment runs: every combination of its workloads and its VMCS-shadowing policies.
+public struct Manifest: Equatable, Sendable {
+  /// The value of the field `schema` that this version understands.
+  public static let schema = "testudo.experiment/1"
+
+  /// The experiment's name: that of its folder.
+  public var name: String
+  /// The question that it answers, in one sentence.
+  public var question: String
+  /// The name of a built-in guest.
+  public var guest: String
+  public var workloads: [String]
+  /// Iterations of the workload in each run.
+  public var iterations: UInt64
+  public var vmcsShadowing: [VMCSShadowingPolicy]
+  /// L1's memory in bytes.
+  public var memory: UInt64
+  /// The figure that the plot shows.
+  public var plot: Measure
+
+  /// One combination.
+  public struct Case: Equatable, Sendable {
+    public var workload: String
+    public var vmcsShadowing: VMCSShadowingPolicy
+
+    public init(workload: String, vmcsShadowing: VMCSShadowingPolicy) {
+      self.workload = workload
+      self.vmcsShadowing = vmcsShadowing
+    }
+  }
+
+  /// All combinations in the order of the manifest, the policies of one workload beside each other.
+  public var cases: [Case] {
+    workloads.flatMap { workload in vmcsShadowing.map { Case(workload: workload, vmcsShadowing: $0) } }
+  }
+}
+
+/// A figure of a run that a plot can show.
+public enum Measure: String, CaseIterable, Sendable {
+  case hardwareExitsPerL2Exit
+  case cyclesPerL2Exit
+
+  /// What the plot's axis says.
+  public var axis: String {
+    switch self {
+    case .hardwareExitsPerL2Exit: "hardware exits per L2 exit"
+    case .cyclesPerL2Exit: "virtual cycles per L2 exit"
+    }
+  }
+}

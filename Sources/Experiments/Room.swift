@@ -1,1 +1,0 @@
-// Experiments: runs a manifest's matrix and compares it with what was recorded.

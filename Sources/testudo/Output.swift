@@ -1,0 +1,36 @@
+import Glibc
+
+/// Standard output and standard error, unbuffered.
+enum Output {
+  static func write(_ text: String) { write(Array(text.utf8), to: STDOUT_FILENO) }
+
+  /// Writes one line to standard error under this program's name.
+  static func complain(_ message: String) {
+    let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+    write(Array("testudo: \(line)\n".utf8), to: STDERR_FILENO)
+  }
+
+  /// Writes a line of progress to standard error if that is a terminal.
+  static func progress(_ message: String) {
+    guard isatty(STDERR_FILENO) == 1 else { return }
+    write(Array("\(message)\n".utf8), to: STDERR_FILENO)
+  }
+
+  /// Writes all of `bytes`; false if the file does not take them.
+  @discardableResult
+  static func write(_ bytes: [UInt8], to file: Int32) -> Bool {
+    var written = 0
+    while written < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.write(file, $0.baseAddress.map { $0 + written }, bytes.count - written)
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      written += count
+    }
+    return true
+  }
+
+  /// The host's words for its error number.
+  static func reason(_ error: Int32) -> String { String(cString: strerror(error)) }
+}

@@ -1,0 +1,170 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Hypervisor
+import KVMProcessor
+import Logging
+import Report
+import Trace
+
+/// Which processor a machine runs on.
+enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
+  case software
+  case kvm
+}
+
+extension VMCSShadowingPolicy: ExpressibleByArgument {}
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Runs a guest hypervisor and counts every exit.",
+    discussion: """
+      What the guest writes to its serial port goes to standard output, then a table of the exits by the level that \
+      caused them, their reason, and the level that handled them. With --json, standard output is one JSON object \
+      and the serial port goes to standard error. Ctrl-C ends a run and still prints what was counted.
+
+      \(ExitStatus.discussion)
+      """)
+
+  @Argument(help: "A built-in guest ('testudo guests' lists them) or the path of an ELF64 image.")
+  var guest: String
+
+  @Option(help: "What L2 does (default for built-in guests: the first that 'testudo guests' lists).")
+  var workload: String?
+
+  @Option(help: "How often it does so (default for built-in guests: 1000).")
+  var iterations: UInt64?
+
+  @Option(
+    help: ArgumentHelp("L1's memory: bytes, or with a suffix K, M, G, T.", valueName: "size"),
+    transform: RunCommand.memorySize)
+  var memory: UInt64 = 256 << 20
+
+  @Option(
+    help: "L1's command line; --workload and --iterations are appended to it as workload=… iterations=….")
+  var cmdline: String?
+
+  @Option(help: "The processor to run on.")
+  var processor = ProcessorChoice.software
+
+  @Option(help: "Whether L1's VMREAD and VMWRITE may complete on a shadow VMCS without an exit.")
+  var vmcsShadowing = VMCSShadowingPolicy.off
+
+  @Flag(help: "Print one JSON object on standard output.")
+  var json = false
+
+  @Option(help: ArgumentHelp("Write every exit as a Chrome/Perfetto trace.", valueName: "file.json"))
+  var trace: String?
+
+  @Option(
+    help: ArgumentHelp("End the run after so many seconds of real time.", valueName: "seconds"),
+    transform: RunCommand.seconds)
+  var timeout: Double?
+
+  @Option(help: ArgumentHelp("End the run after so many guest instructions.", valueName: "count"))
+  var limitInstructions: UInt64?
+
+  @Flag(name: .shortAndLong, help: "Say on standard error what is being done.")
+  var verbose = false
+
+  private var logger: Logger { Log.logger(verbose: verbose) }
+
+  func run() throws {
+    guard processor == .software else { throw Self.kvmUnavailable() }
+    let source = try GuestSource(guest)
+    let options = try guestOptions(of: source)
+    let watchdog = Watchdog(timeout: timeout)
+    let console = SerialConsole(file: json ? STDERR_FILENO : STDOUT_FILENO)
+    var configuration = configuration(for: source, commandLine: options.commandLine, console: console)
+    let traceFile = try openTrace(frequency: configuration.costs.frequency)
+    if let traceFile { configuration.trace = .streamed { traceFile.write($0) } }
+    let machine = try Laboratory.machine(configuration)
+    traceFile?.begin()
+    logger.info("running", metadata: ["guest": "\(guest)", "commandLine": "\(configuration.commandLine)"])
+    watchdog.guardRun { machine.requestStop($0) }
+    let start = ContinuousClock.now
+    let result = machine.run()
+    let duration = (ContinuousClock.now - start).components
+    console.finish()
+    let report = RunReport(
+      guest: guest, workload: options.workload, iterations: options.iterations, processor: processor.rawValue,
+      configuration: configuration, result: result,
+      hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, serial: console.kept,
+      serialCount: console.count)
+    Output.write(json ? report.json().text(indent: 2) + "\n" : report.text())
+    try traceFile?.finish()
+    try leave(result, signal: watchdog.signalStatus)
+  }
+
+  /// Ends the program with a sentence on standard error unless the guest reported success.
+  private func leave(_ result: RunResult, signal: ExitStatus?) throws {
+    guard !result.outcome.isSuccess else { return }
+    throw CommandError(result.outcome.status(signal: signal), "\(guest): \(result.outcome)")
+  }
+
+  private func openTrace(frequency: UInt64) throws -> TraceFile? {
+    guard let trace else { return nil }
+    return try TraceFile(path: trace, frequency: frequency, process: "testudo run \(guest)")
+  }
+
+  private func configuration(
+    for source: GuestSource, commandLine: String, console: SerialConsole
+  ) -> MachineConfiguration {
+    var configuration = MachineConfiguration(image: source.image)
+    configuration.commandLine = commandLine
+    configuration.memorySize = memory
+    configuration.vmcsShadowing = vmcsShadowing
+    configuration.instructionLimit = limitInstructions
+    configuration.serialOutput = { console.receive($0) }
+    return configuration
+  }
+
+  // MARK: What the guest is told
+
+  private struct GuestOptions {
+    var workload: String?
+    var iterations: UInt64?
+    var commandLine: String
+  }
+
+  /// A built-in guest always has a workload and a number of iterations; another image only those that were given.
+  private func guestOptions(of source: GuestSource) throws(CommandError) -> GuestOptions {
+    var options = GuestOptions(workload: workload, iterations: iterations, commandLine: "")
+    if case .builtIn(let builtIn) = source {
+      options.workload = workload ?? builtIn.workloads.first?.name
+      options.iterations = iterations ?? 1000
+      if let name = options.workload, builtIn.workload(name) == nil {
+        let names = builtIn.workloads.map(\.name).joined(separator: ", ")
+        throw CommandError(.usage, "guest \(guest) has no workload '\(name)': expected one of \(names)")
+      }
+    }
+    var words = cmdline.map { [$0] } ?? []
+    if let workload = options.workload { words.append("workload=\(workload)") }
+    if let iterations = options.iterations { words.append("iterations=\(iterations)") }
+    options.commandLine = words.joined(separator: " ")
+    return options
+  }
+
+  // MARK: Values of options
+
+  private static func memorySize(_ text: String) throws -> UInt64 {
+    guard let bytes = ByteSize.bytes(of: text) else {
+      throw ValidationError("expected a size such as 256M or 1G")
+    }
+    return bytes
+  }
+
+  private static func seconds(_ text: String) throws -> Double {
+    guard let seconds = Double(text), seconds > 0, seconds <= 1e9 else {
+      throw ValidationError("expected a number of seconds above 0, such as 10 or 0.5")
+    }
+    return seconds
+  }
+
+  private static func kvmUnavailable() -> CommandError {
+    CommandError(
+      .unavailable,
+      "the KVM processor cannot run guests yet: use --processor software, which needs no hardware")
+  }
+}

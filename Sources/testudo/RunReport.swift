@@ -1,0 +1,130 @@
+import ExitAnalysis
+import Hypervisor
+import Report
+
+/// A finished run as `testudo run` reports it.
+struct RunReport {
+  /// The version of the JSON object; a key's meaning never changes within one.
+  static let schema = "testudo.run/1"
+
+  /// The guest as the user named it.
+  var guest: String
+  /// Nil if the user left both to an image of their own.
+  var workload: String?
+  var iterations: UInt64?
+  var processor: String
+  var configuration: MachineConfiguration
+  var result: RunResult
+  var hostSeconds: Double
+  /// What the guest wrote to its serial port, as far as it was kept.
+  var serial: [UInt8]
+  /// The number of bytes that it wrote.
+  var serialCount: UInt64
+
+  private var multiplication: Multiplication { Multiplication(result.trees) }
+
+  // MARK: For people
+
+  func text() -> String {
+    var text = "\n" + heading + "\n\n"
+    if !result.exits.isEmpty { text += ExitTable.table(result.exits).rendered() + "\n" }
+    text += ExitTable.sentence(multiplication) + "\n"
+    if configuration.vmcsShadowing == .hardware { text += shadowing + "\n" }
+    text += cost + "\n"
+    for failure in result.entryFailures { text += Self.text(failure) }
+    if result.outcome.isSuccess { text += "\(result.outcome)\n" }
+    return text
+  }
+
+  private var heading: String {
+    var parts = [guest]
+    if let workload { parts.append("workload \(workload)") }
+    if let iterations { parts.append("\(grouped(iterations)) iterations") }
+    parts.append("VMCS shadowing \(configuration.vmcsShadowing.rawValue)")
+    parts.append("\(processor) processor")
+    return parts.joined(separator: ", ")
+  }
+
+  private var shadowing: String {
+    "VMCS shadowing: \(grouped(result.sync.fieldsToShadow)) fields copied to the shadow VMCS, "
+      + "\(grouped(result.sync.fieldsFromShadow)) back to vmcs12"
+  }
+
+  private var cost: String {
+    let speed = hostSeconds > 0 ? Double(result.instructions) / hostSeconds / 1e6 : 0
+    return
+      "\(grouped(result.instructions)) guest instructions, \(grouped(result.virtualCycles)) virtual cycles; "
+      + "\(decimal(hostSeconds, places: 3)) s on this host, \(decimal(speed, places: 1)) million instructions/s"
+  }
+
+  private static func text(_ failure: EntryFailureReport) -> String {
+    "VM entry of L1 failed with \(failure.consequence): \(failure.check)\n"
+      + "  \(failure.field) = \(hexadecimal(failure.value)), expected \(failure.expected)\n"
+      + "  SDM, \"\(failure.section)\"\n"
+  }
+
+  // MARK: For programs
+
+  /// Everything as one JSON object; only `hostSeconds` differs between equal runs.
+  func json() -> JSONValue {
+    [
+      "schema": .string(Self.schema), "guest": .string(guest),
+      "workload": workload.map(JSONValue.string) ?? .null,
+      "iterations": iterations.map(JSONValue.unsigned) ?? .null, "processor": .string(processor),
+      "vmcsShadowing": .string(configuration.vmcsShadowing.rawValue),
+      "memory": .unsigned(configuration.memorySize), "commandLine": .string(configuration.commandLine),
+      "costTable": .string(configuration.costs.name), "outcome": outcome,
+      "instructions": .unsigned(result.instructions), "virtualCycles": .unsigned(result.virtualCycles),
+      "hostSeconds": .number(hostSeconds), "exits": ExitTable.json(result.exits),
+      "multiplication": ExitTable.json(multiplication), "sync": sync,
+      "failedEntries": .unsigned(result.failedEntries),
+      "entryFailures": .array(result.entryFailures.map(Self.json)),
+      "serial": .string(String(decoding: serial, as: UTF8.self)), "serialBytes": .unsigned(serialCount),
+    ]
+  }
+
+  private var outcome: JSONValue {
+    [
+      "kind": .string(result.outcome.kind), "success": .bool(result.outcome.isSuccess),
+      "sentence": .string(result.outcome.description),
+    ]
+  }
+
+  private var sync: JSONValue {
+    [
+      "regionsLoaded": .unsigned(result.sync.regionsLoaded),
+      "regionsFlushed": .unsigned(result.sync.regionsFlushed),
+      "shadowFills": .unsigned(result.sync.shadowFills), "shadowDrains": .unsigned(result.sync.shadowDrains),
+      "fieldsToShadow": .unsigned(result.sync.fieldsToShadow),
+      "fieldsFromShadow": .unsigned(result.sync.fieldsFromShadow),
+    ]
+  }
+
+  private static func json(_ failure: EntryFailureReport) -> JSONValue {
+    [
+      "check": .string(failure.check), "field": .string(failure.field),
+      "value": .string(hexadecimal(failure.value)),
+      "expected": .string(failure.expected), "section": .string(failure.section),
+      "consequence": .string(failure.consequence),
+    ]
+  }
+
+  private static func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
+}
+
+extension RunOutcome {
+  /// The outcome in one word for programs.
+  fileprivate var kind: String {
+    switch self {
+    case .guestReported: "guestReported"
+    case .tripleFault: "tripleFault"
+    case .halted: "halted"
+    case .outsideMemory: "outsideMemory"
+    case .shutdown: "shutdown"
+    case .instructionLimit: "instructionLimit"
+    case .stopped(.timeout): "timeout"
+    case .stopped(.interrupted): "interrupted"
+    case .internalError: "internalError"
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import Glibc
+
+/// Passes on what the guest writes to its serial port, line by line, and keeps the beginning of it.
+///
+/// It belongs to the thread of the run until the run has ended.
+final class SerialConsole: @unchecked Sendable {
+  /// How many bytes are kept for the report.
+  static let keptLimit = 65536
+  private static let bufferLimit = 4096
+
+  private let file: Int32
+  private var buffer: [UInt8] = []
+  private(set) var kept: [UInt8] = []
+  /// The number of bytes that the guest wrote.
+  private(set) var count: UInt64 = 0
+
+  /// A console that passes everything on to `file`.
+  init(file: Int32) { self.file = file }
+
+  func receive(_ byte: UInt8) {
+    count &+= 1
+    if kept.count < Self.keptLimit { kept.append(byte) }
+    buffer.append(byte)
+    if byte == UInt8(ascii: "\n") || buffer.count >= Self.bufferLimit { flush() }
+  }
+
+  /// Passes on an unfinished line.
+  func flush() {
+    guard !buffer.isEmpty else { return }
+    Output.write(buffer, to: file)
+    buffer.removeAll(keepingCapacity: true)
+  }
+
+  /// Ends an unfinished line, so that what follows stands on its own.
+  func finish() {
+    if let last = buffer.last, last != UInt8(ascii: "\n") { buffer.append(UInt8(ascii: "\n")) }
+    flush()
+  }
+}

@@ -1,0 +1,82 @@
+import Foundation
+import Hypervisor
+import Synchronization
+
+/// Ends a run when the user interrupts it or when its time is over.
+///
+/// SIGINT and SIGTERM are blocked in the whole process and taken by one thread, so no code runs in a signal handler.
+/// A second signal ends the process at once.
+final class Watchdog: Sendable {
+  private struct State {
+    var requestStop: (@Sendable (StopReason) -> Void)?
+    var reason: StopReason?
+    var status: ExitStatus?
+  }
+
+  private let state = Mutex(State())
+  private let deadline: ContinuousClock.Instant?
+
+  /// Starts watching; to be called before any other thread is started. `timeout` is in seconds.
+  init(timeout: Double?) {
+    deadline = timeout.map { ContinuousClock.now + .seconds($0) }
+    var signals = Self.signals
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    Thread.detachNewThread { [self] in watch() }
+  }
+
+  /// The run to be ended; a reason that came before is handed on at once.
+  func guardRun(_ requestStop: @escaping @Sendable (StopReason) -> Void) {
+    let reason = state.withLock { state in
+      state.requestStop = requestStop
+      return state.reason
+    }
+    if let reason { requestStop(reason) }
+  }
+
+  /// The exit status that a signal asks for, if there was one.
+  var signalStatus: ExitStatus? { state.withLock(\.status) }
+
+  private static var signals: sigset_t {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGINT)
+    sigaddset(&signals, SIGTERM)
+    return signals
+  }
+
+  private func watch() {
+    var isTimedOut = false
+    while true {
+      var wait = timespec(tv_sec: 3600, tv_nsec: 0)
+      if let deadline, !isTimedOut {
+        let left = max(.zero, deadline - .now).components
+        wait = timespec(tv_sec: Int(min(left.seconds, 3600)), tv_nsec: Int(left.attoseconds / 1_000_000_000))
+      }
+      var signals = Self.signals
+      let signal = sigtimedwait(&signals, nil, &wait)
+      if signal > 0 {
+        interrupt(signal == SIGTERM ? .terminated : .interrupted)
+      } else if let deadline, !isTimedOut, ContinuousClock.now >= deadline {
+        isTimedOut = true
+        stop(.timeout)
+      }
+    }
+  }
+
+  private func interrupt(_ status: ExitStatus) {
+    let isSecond = state.withLock { state in
+      defer { state.status = status }
+      return state.status != nil
+    }
+    if isSecond { _exit(status.rawValue) }
+    stop(.interrupted)
+  }
+
+  private func stop(_ reason: StopReason) {
+    let requestStop = state.withLock { state in
+      if state.reason == nil { state.reason = reason }
+      return state.requestStop
+    }
+    requestStop?(reason)
+  }
+}

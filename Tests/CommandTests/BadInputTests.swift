@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+/// What a user can get wrong: each mistake is one line on standard error, and an exit status that says what kind it is.
+@Suite struct BadInputTests {
+  struct Mistake: Sendable, CustomTestStringConvertible {
+    var arguments: [String]
+    var status: Int32
+    /// What the line must name.
+    var words: [String]
+
+    var testDescription: String { arguments.joined(separator: " ") }
+
+    init(_ arguments: [String], _ status: Int32, _ words: [String]) {
+      self.arguments = arguments
+      self.status = status
+      self.words = words
+    }
+  }
+
+  static let mistakes: [Mistake] = [
+    Mistake(["run", "no-such-guest"], 66, ["no-such-guest", "minimal", "ELF64"]),
+    Mistake(["run", "./no/such/file.elf"], 66, ["./no/such/file.elf", "No such file"]),
+    Mistake(["run", "."], 66, [".: not a regular file"]),
+    Mistake(["run", "/dev/zero"], 66, ["/dev/zero", "not a regular file"]),
+    Mistake(["run", "minimal", "--workload", "juggle"], 64, ["juggle", "cpuid", "none"]),
+    Mistake(["run", "minimal", "--memory", "0"], 64, ["memory", "0 bytes"]),
+    Mistake(["run", "minimal", "--memory", "4097"], 64, ["memory", "4097", "4096"]),
+    Mistake(["run", "minimal", "--memory", "lots"], 64, ["--memory", "lots", "256M"]),
+    Mistake(["run", "minimal", "--memory", "99999999T"], 64, ["--memory", "99999999T"]),
+    Mistake(["run", "minimal", "--memory", "8T"], 64, ["memory"]),
+    Mistake(["run", "minimal", "--iterations", "many"], 64, ["--iterations", "many"]),
+    Mistake(["run", "minimal", "--timeout", "0"], 64, ["--timeout", "0.5"]),
+    Mistake(["run", "minimal", "--timeout", "nan"], 64, ["--timeout", "nan"]),
+    Mistake(["run", "minimal", "--limit-instructions", "x"], 64, ["--limit-instructions", "x"]),
+    Mistake(
+      ["run", "minimal", "--vmcs-shadowing", "maybe"], 64, ["--vmcs-shadowing", "maybe", "off", "hardware"]),
+    Mistake(["run", "minimal", "--processor", "z80"], 64, ["--processor", "z80", "software"]),
+    Mistake(["run", "minimal", "--processor", "kvm"], 69, ["KVM", "--processor software"]),
+    Mistake(
+      ["run", "minimal", "--cmdline", String(repeating: "x", count: 5000)], 64, ["command line", "5"]),
+    Mistake(
+      ["run", "minimal", "--trace", "/no/such/folder/t.json"], 73, ["/no/such/folder/t.json", "trace"]),
+    Mistake(["run", "minimal", "--trace", "."], 73, ["trace", "directory"]),
+    Mistake(["run", "minimal", "--frobnicate"], 64, ["--frobnicate", "--help"]),
+    Mistake(["run"], 64, ["guest", "testudo run --help"]),
+    Mistake(["frobnicate"], 64, ["frobnicate", "testudo --help"]),
+    Mistake(["experiment", "run", "no-such"], 66, ["no-such", "experiment list"]),
+    Mistake(["experiment", "list"], 66, ["Experiments"]),
+    Mistake(["papers", "no-such"], 66, ["no-such"]),
+    Mistake(["papers", "../README"], 66, ["README"]),
+  ]
+
+  @Test(arguments: mistakes)
+  func mistakeIsOneLine(_ mistake: Mistake) throws {
+    let result = try Command.run(mistake.arguments)
+    #expect(result.status == mistake.status, "\(result.errors)")
+    expectOneLine(result, naming: mistake.words)
+  }
+
+  @Test(
+    arguments: [
+      ("empty.elf", 0, nil), ("text.elf", nil, "This is not a program.\n"), ("truncated-header.elf", 40, nil),
+      ("truncated-table.elf", 100, nil), ("truncated-segment.elf", 4096, nil),
+    ] as [(String, Int?, String?)])
+  func malformedImageIsOneLine(_ name: String, _ length: Int?, _ text: String?) throws {
+    let whole = try Data(
+      contentsOf: Command.packageRoot.appendingPathComponent("Guests/Images/minimal.elf"))
+    try TemporaryFolder.with { folder in
+      let data = text.map { Data($0.utf8) } ?? whole.prefix(length ?? 0)
+      try data.write(to: folder.appendingPathComponent(name))
+      let result = try Command.run(["run", name], in: folder)
+      #expect(result.status == 65, "\(result.errors)")
+      expectOneLine(result, naming: [name])
+      #expect(result.errors.contains("expected") || result.errors.contains("truncated"), "\(result.errors)")
+    }
+  }
+
+  /// An image that names absurd sizes and offsets is refused, and costs no memory.
+  @Test func hostileHeadersAreRefused() throws {
+    try TemporaryFolder.with { folder in
+      for (offset, width) in [
+        (24, 8), (32, 8), (54, 2), (56, 2), (72, 8), (80, 8), (88, 8), (96, 8), (104, 8),
+      ] {
+        var data = TinyImage.success
+        data.replaceSubrange(offset..<offset + width, with: [UInt8](repeating: 0xFF, count: width))
+        try data.write(to: folder.appendingPathComponent("hostile.elf"))
+        let result = try Command.run(["run", "hostile.elf", "--limit-instructions", "100000"], in: folder)
+        #expect([1, 65, 124].contains(result.status), "offset \(offset): \(result.errors)")
+        #expect(result.errorLines.count == 1, "offset \(offset): \(result.errors)")
+      }
+    }
+  }
+
+  /// A mistyped option must not cost an earlier trace.
+  @Test func refusedRunLeavesAnOldTraceAlone() throws {
+    try TemporaryFolder.with { folder in
+      let trace = folder.appendingPathComponent("old.json")
+      try "precious".write(to: trace, atomically: true, encoding: .utf8)
+      let result = try Command.run(["run", "minimal", "--memory", "0", "--trace", "old.json"], in: folder)
+      #expect(result.status == 64)
+      #expect(try String(contentsOf: trace, encoding: .utf8) == "precious")
+    }
+  }
+
+  @Test func malformedManifestIsOneLine() throws {
+    try TemporaryFolder.with { folder in
+      let experiment = folder.appendingPathComponent("Experiments/odd")
+      try FileManager.default.createDirectory(at: experiment, withIntermediateDirectories: true)
+      try "schema: testudo.experiment/1\nname: odd\nspeed: 9\n".write(
+        to: experiment.appendingPathComponent("manifest.yaml"), atomically: true, encoding: .utf8)
+      let result = try Command.run(["experiment", "run", "odd"], in: folder)
+      #expect(result.status == 65)
+      expectOneLine(result, naming: ["manifest.yaml:3", "speed", "workloads"])
+    }
+  }
+
+  private func expectOneLine(_ result: CommandResult, naming words: [String]) {
+    #expect(result.output.isEmpty)
+    #expect(result.errorLines.count == 1, "\(result.errors)")
+    #expect(result.errors.hasPrefix("testudo: "))
+    for word in words { #expect(result.errors.contains(word), "\(result.errors)") }
+  }
+}

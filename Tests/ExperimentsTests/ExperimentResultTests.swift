@@ -1,0 +1,82 @@
+import Experiments
+import ExitAnalysis
+import Foundation
+import Hypervisor
+import Report
+import Testing
+
+@Suite struct ExperimentResultTests {
+  static func result() throws -> ExperimentResult {
+    let manifest = try Manifest(yaml: ManifestTests.text, file: "m.yaml")
+    let measurements = manifest.cases.enumerated().map { index, test in
+      Measurement(
+        test: test, iterations: 10,
+        multiplication: Multiplication(l2Exits: 10, hardwareExits: UInt64(10 * (index + 1))),
+        spanCycles: 1234, instructions: 5, virtualCycles: 6, sync: SyncCounts())
+    }
+    return ExperimentResult(manifest: manifest, measurements: measurements)
+  }
+
+  @Test func csvHasARowPerCase() throws {
+    let csv = try Self.result().csv
+    #expect(csv.rows.count == 4)
+    #expect(csv.rows.allSatisfy { $0.count == csv.header.count })
+    #expect(
+      csv.rows[3].prefix(8) == ["minimal", "io", "hardware", "10", "10", "40", "4.000", "123.4"])
+    #expect(CSVTable(text: csv.text) == csv)
+  }
+
+  @Test func tableHasARowPerWorkload() throws {
+    let table = try Self.result().table
+    #expect(table.rows == [["cpuid", "1.00", "2.00", "123", "123"], ["io", "3.00", "4.00", "123", "123"]])
+  }
+
+  @Test func chartShowsTheManifestsMeasure() throws {
+    let chart = try Self.result().chart
+    #expect(chart.groups == ["cpuid", "io"])
+    #expect(chart.series.map(\.values) == [[1, 3], [2, 4]])
+  }
+}
+
+@Suite struct ExperimentFolderTests {
+  /// The experiments of this checkout.
+  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().path
+
+  @Test func experimentsAreFoundByNameAndByPath() {
+    let name = "exit-multiplication"
+    let folder = ExperimentFolder.find(name, under: Self.root)
+    #expect(folder?.name == name)
+    #expect(ExperimentFolder.find(name, under: Self.root + "/Experiments") != nil)
+    #expect(ExperimentFolder.find("\(Self.root)/Experiments/\(name)", under: "/nowhere") != nil)
+    #expect(
+      ExperimentFolder.find("\(Self.root)/Experiments/\(name)/manifest.yaml", under: "/nowhere")?.name == name
+    )
+    #expect(ExperimentFolder.find("no-such", under: Self.root) == nil)
+    #expect(ExperimentFolder.find("README.md", under: Self.root) == nil)
+  }
+
+  /// Every committed experiment can be read, and its recorded result has a row for each of its cases.
+  @Test func committedExperimentsAreComplete() throws {
+    let folders = ExperimentFolder.all(under: Self.root)
+    #expect(!folders.isEmpty)
+    for folder in folders {
+      let manifest = try folder.manifest()
+      let recorded = try #require(folder.recordedResult(), "\(folder.resultPath)")
+      #expect(recorded.rows.count == manifest.cases.count)
+      for file in ["README.md", "result.svg"] {
+        #expect(FileManager.default.fileExists(atPath: folder.file(file)), "\(folder.file(file))")
+      }
+    }
+  }
+
+  @Test func folderMustBeNamedAsItsManifestSays() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("testudo-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try ManifestTests.text.write(
+      to: folder.appendingPathComponent("manifest.yaml"), atomically: true, encoding: .utf8)
+    let error = #expect(throws: ManifestError.self) { try ExperimentFolder(path: folder.path).manifest() }
+    #expect(error?.field == "name")
+  }
+}

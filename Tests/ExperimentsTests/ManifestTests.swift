@@ -1,0 +1,63 @@
+import Experiments
+import Testing
+
+@Suite struct ManifestTests {
+  static let text = """
+    schema: testudo.experiment/1
+    name: sample
+    question: How many?
+    guest: minimal
+    workloads: [cpuid, io]
+    iterations: 10
+    vmcsShadowing: [off, hardware]
+    memory: 64M
+    plot: hardwareExitsPerL2Exit
+    """
+
+  @Test func manifestIsRead() throws {
+    let manifest = try Manifest(yaml: Self.text, file: "m.yaml")
+    #expect(manifest.name == "sample")
+    #expect(manifest.memory == 64 << 20)
+    #expect(manifest.iterations == 10)
+    #expect(
+      manifest.cases == [
+        .init(workload: "cpuid", vmcsShadowing: .off), .init(workload: "cpuid", vmcsShadowing: .hardware),
+        .init(workload: "io", vmcsShadowing: .off), .init(workload: "io", vmcsShadowing: .hardware),
+      ])
+  }
+
+  /// Each mistake is told with its file, line, field and what was expected.
+  @Test(arguments: [
+    (
+      "schema: testudo.experiment/1", "schema: other/9",
+      "m.yaml:1: schema: expected testudo.experiment/1, found other/9"
+    ),
+    ("guest: minimal", "guest: nobody", "m.yaml:4: guest: there is no guest nobody"),
+    ("workloads: [cpuid, io]", "workloads: [cpuid, fly]", "m.yaml:5: workloads: expected one of cpuid"),
+    ("workloads: [cpuid, io]", "workloads: [io, io]", "m.yaml:5: workloads: io stands twice"),
+    ("workloads: [cpuid, io]", "workloads: cpuid", "m.yaml:5: workloads: expected a list"),
+    ("workloads: [cpuid, io]", "workloads: []", "m.yaml:5: workloads: expected a list of at least one"),
+    ("iterations: 10", "iterations: 0", "m.yaml:6: iterations: expected a whole number from 1, found 0"),
+    ("iterations: 10", "iterations: ten", "m.yaml:6: iterations: expected a whole number from 1, found ten"),
+    ("iterations: 10", "iteration: 10", "m.yaml:6: iteration: unknown field"),
+    ("iterations: 10\n", "", "m.yaml: iterations: the field is missing"),
+    ("[off, hardware]", "[off, on]", "m.yaml:7: vmcsShadowing: expected one of off, hardware, found on"),
+    ("memory: 64M", "memory: much", "m.yaml:8: memory: expected a size such as 256M or 1G, found much"),
+    ("plot: hardware", "plot: soft", "m.yaml:9: plot: expected one of"),
+    ("question: How many?", "question: [", "m.yaml:"),
+    ("schema: testudo.experiment/1\n", "- 1\n", "m.yaml:"),
+  ])
+  func mistakeIsNamed(_ original: String, _ replacement: String, _ message: String) {
+    let text = Self.text.replacing(original, with: replacement)
+    #expect(text != Self.text)
+    let error = #expect(throws: ManifestError.self) { try Manifest(yaml: text, file: "m.yaml") }
+    let description = error.map(\.description) ?? ""
+    #expect(description.hasPrefix(message), "\(description)")
+    #expect(!description.contains("\n"))
+  }
+
+  @Test(arguments: ["", "just text", "- a\n- b", "\u{0}", "a: &x [*x]", "%", "\t"])
+  func whatIsNoMappingIsRefused(_ text: String) {
+    #expect(throws: ManifestError.self) { try Manifest(yaml: text, file: "m.yaml") }
+  }
+}
