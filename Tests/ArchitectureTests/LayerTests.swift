@@ -25,13 +25,13 @@ import Testing
 
   @Test func everyFolderOfSourcesIsARoomOrAShim() throws {
     let package = try Repository.package()
-    let folders = Set(try Repository.swiftFiles(under: "Sources").compactMap(\.target))
+    let folders = Set(try Repository.sources.get().compactMap(\.target))
     #expect(folders.subtracting(package.rooms.map(\.name)) == [])
   }
 
   @Test func everyRoomHasTests() throws {
     let tested = Set(
-      try Repository.swiftFiles(under: "Tests").filter { $0.text.contains("@Test") }.compactMap(\.target))
+      try Repository.tests.get().filter { $0.text.contains("@Test") }.compactMap(\.target))
     let rooms = Set(try Repository.package().rooms.map(\.name)).subtracting(["testudo"])
     #expect(rooms.filter { !tested.contains($0 + "Tests") } == [])
     #expect(tested.contains("CommandTests"))

@@ -5,6 +5,14 @@ struct SourceFile {
   /// Its path from the repository's root, such as `Sources/VMX/VMCS.swift`.
   var path: String
   var text: String
+  /// The text without comments and the contents of string literals.
+  var code: String
+
+  init(path: String, text: String) {
+    self.path = path
+    self.text = text
+    code = SwiftText.code(text)
+  }
 
   /// The target that a path under `Sources/` or `Tests/` belongs to.
   var target: String? {
@@ -17,6 +25,10 @@ struct SourceFile {
 enum Repository {
   static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  /// The Swift files of the package and of its tests, read once for all rules.
+  static let sources = Result { try swiftFiles(under: "Sources") }
+  static let tests = Result { try swiftFiles(under: "Tests") }
 
   static func text(of path: String) throws -> String {
     try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
@@ -39,7 +51,7 @@ enum Repository {
     return files.sorted { $0.path < $1.path }
   }
 
-  static func swiftFiles(under folder: String) throws -> [SourceFile] {
+  private static func swiftFiles(under folder: String) throws -> [SourceFile] {
     try files(under: folder, extensions: ["swift"])
   }
 

@@ -72,18 +72,18 @@ struct RuleSample: Sendable, CustomTestStringConvertible {
     Rules.embeddedLanguage, Rules.noTraps, Rules.nothingLeftUndone, Rules.fileLength,
   ])
   func sourcesKeepTheRule(_ rule: Rule) throws {
-    #expect(try Repository.swiftFiles(under: "Sources").flatMap(rule.violations) == [])
+    #expect(try Repository.sources.get().flatMap(rule.violations) == [])
   }
 
   @Test func sourcesKeepTheManifest() throws {
     let package = try Repository.package()
-    let sources = try Repository.swiftFiles(under: "Sources")
+    let sources = try Repository.sources.get()
     #expect(sources.flatMap(Rules.declaredImports(package).violations) == [])
     #expect(sources.flatMap(Rules.noTypeNamedLikeATarget(package).violations) == [])
   }
 
   @Test func testsKeepTheirRules() throws {
-    let tests = try Repository.swiftFiles(under: "Tests").filter { $0.target != "ArchitectureTests" }
+    let tests = try Repository.tests.get().filter { $0.target != "ArchitectureTests" }
     #expect(tests.flatMap(Rules.noTestableImport.violations) == [])
     #expect(tests.flatMap(Rules.nothingLeftUndone.violations) == [])
   }

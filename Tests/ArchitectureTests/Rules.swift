@@ -18,7 +18,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
   ) -> Rule {
     Rule(name) { file in
       if let targets, !targets.contains(file.target ?? "") { return [] }
-      return SwiftText.lines(of: SwiftText.code(file.text)).compactMap { line in
+      return SwiftText.lines(of: file.code).compactMap { line in
         line.text.firstMatch(of: pattern()).map { "\(file.path):\(line.number): \($0.output)" }
       }
     }
@@ -39,7 +39,7 @@ enum Rules {
     Rule("a target imports only what Package.swift declares for it") { file in
       guard let target = file.target, let room = package.room(target) else { return [] }
       let allowed = Set(room.imports).union(systemModules)
-      return SwiftText.imports(in: file.text).filter { !allowed.contains($0.module) }.map {
+      return SwiftText.imports(in: file.code).filter { !allowed.contains($0.module) }.map {
         "\(file.path):\($0.line): \(target) imports \($0.module), which Package.swift does not declare for it"
       }
     }
@@ -56,7 +56,7 @@ enum Rules {
   private static func forbiddenImports(_ name: String, of target: String, _ modules: Set<String>) -> Rule {
     Rule(name) { file in
       guard file.target == target else { return [] }
-      return SwiftText.imports(in: file.text).filter { modules.contains($0.module) }.map {
+      return SwiftText.imports(in: file.code).filter { modules.contains($0.module) }.map {
         "\(file.path):\($0.line): \(target) imports \($0.module)"
       }
     }
@@ -67,7 +67,7 @@ enum Rules {
   {
     file in
     guard let target = file.target, embedded.contains(target) else { return [] }
-    return SwiftText.imports(in: file.text).filter { systemModules.contains($0.module) }.map {
+    return SwiftText.imports(in: file.code).filter { systemModules.contains($0.module) }.map {
       "\(file.path):\($0.line): \(target) imports \($0.module)"
     }
   }
@@ -88,7 +88,7 @@ enum Rules {
   }
 
   static let noTestableImport = Rule("tests use package access") { file in
-    SwiftText.lines(of: SwiftText.code(file.text)).filter { $0.text.contains("@testable") }.map {
+    SwiftText.lines(of: file.code).filter { $0.text.contains("@testable") }.map {
       "\(file.path):\($0.number): @testable import; release builds have none"
     }
   }
@@ -98,7 +98,7 @@ enum Rules {
     let targets = Set(package.rooms.map(\.name))
     return Rule("no type is named like a target") { file in
       let declaration = /\b(?:struct|class|enum|actor|protocol|typealias)\s+(\w+)/
-      return SwiftText.lines(of: SwiftText.code(file.text)).compactMap { line in
+      return SwiftText.lines(of: file.code).compactMap { line in
         guard let match = line.text.firstMatch(of: declaration), targets.contains(String(match.1)) else {
           return nil
         }

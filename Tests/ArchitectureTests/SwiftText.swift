@@ -35,10 +35,12 @@ enum SwiftText {
     return String(output)
   }
 
+  private static let marks = Set("/\"\\*\n".utf8)
+
   /// The state after the lexical element at `index`, and how many characters it has.
   private static func step(_ text: [Character], at index: Int, in state: State) -> (State, Int) {
     // Most characters change nothing.
-    guard "/\"\\*".contains(text[index]) || text[index].isNewline else { return (state, 1) }
+    guard let ascii = text[index].asciiValue, marks.contains(ascii) else { return (state, 1) }
     func starts(_ token: String) -> Bool { text[index...].starts(with: token) }
     switch state {
     case .code:
@@ -61,11 +63,11 @@ enum SwiftText {
     }
   }
 
-  /// The modules that `text` imports, with their line numbers.
-  static func imports(in text: String) -> [(module: String, line: Int)] {
+  /// The modules that `code` imports, with their line numbers.
+  static func imports(in code: String) -> [(module: String, line: Int)] {
     let pattern =
       /^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|protocol|typealias|func|var|let)\s+)?(\w+)/
-    return lines(of: code(text)).compactMap { line in
+    return lines(of: code).compactMap { line in
       line.text.firstMatch(of: pattern).map { (String($0.1), line.number) }
     }
   }
