@@ -5,6 +5,11 @@ import SoftwareProcessor
 public enum Laboratory {
   /// A machine on the software processor, loaded and ready to run. Throws ``MachineError`` or ``ImageError``.
   public static func machine(_ configuration: MachineConfiguration) throws -> Machine<SoftwareCPU> {
-    try Machine(configuration) { memory in SoftwareCPU(memory: memory) }
+    try Machine(configuration) { memory in
+      guard let processor = SoftwareCPU(memory: memory) else {
+        throw MachineError.noMemory("the host refused memory for the processor's own tables")
+      }
+      return processor
+    }
   }
 }
