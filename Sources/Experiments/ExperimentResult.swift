@@ -30,12 +30,15 @@ public struct ExperimentResult: Equatable, Sendable {
     return table
   }
 
+  /// What ``table`` shows.
+  public static let caption = "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS shadowing:"
+
   /// One row per workload, with the figures of each policy beside each other.
   public var table: TextTable {
     var columns = [TextTable.Column("workload")]
     for measure in Measure.allCases {
       for policy in manifest.vmcsShadowing {
-        columns.append(.init("\(measure.axis), shadowing \(policy.rawValue)", .right))
+        columns.append(.init("\(measure.word), \(policy.rawValue)", .right))
       }
     }
     var table = TextTable(columns: columns)
@@ -44,7 +47,12 @@ public struct ExperimentResult: Equatable, Sendable {
       table.append(
         [workload]
           + Measure.allCases.flatMap { measure in
-            rows.map { decimal($0.value(measure), places: measure == .cyclesPerL2Exit ? 0 : 2) }
+            rows.map { row in
+              switch measure {
+              case .hardwareExitsPerL2Exit: decimal(row.value(measure), places: 2)
+              case .cyclesPerL2Exit: grouped(UInt64(row.value(measure).rounded()))
+              }
+            }
           })
     }
     return table

@@ -42,6 +42,14 @@ public enum Measure: String, CaseIterable, Sendable {
   case hardwareExitsPerL2Exit
   case cyclesPerL2Exit
 
+  /// The word for it in the head of a table whose caption says per what.
+  public var word: String {
+    switch self {
+    case .hardwareExitsPerL2Exit: "exits"
+    case .cyclesPerL2Exit: "cycles"
+    }
+  }
+
   /// What the plot's axis says.
   public var axis: String {
     switch self {

@@ -66,7 +66,8 @@ struct ExperimentRunCommand: ParsableCommand {
     let recorded = check ? try recordedResult(of: folder) : nil
     if let output { try createFolder(output) }
     let result = try measured(manifest)
-    Output.write(markdown ? result.table.markdown() : result.table.rendered())
+    Output.write(
+      markdown ? result.table.markdown() : ExperimentResult.caption + "\n\n" + result.table.rendered())
     if let output { try write(result, to: ExperimentFolder(path: output)) }
     if let recorded { try compare(result, with: recorded, of: folder) }
   }
