@@ -116,7 +116,7 @@ import Testing
     let result = try Command.run("run", "minimal-broken", "--iterations", "1")
     #expect(result.status == 1)
     for words in [
-      "VM entry of L1 failed with VMfailValid(7)", "= 0x", "expected", "SDM, \"Checks on VM-Execution",
+      "VM entry of L1 failed with VMfailValid(7)", "= 0x", "expected", "SDM, \"VM-Execution Control Fields\"",
     ] {
       #expect(result.output.contains(words), "\(result.output)")
     }
