@@ -72,6 +72,8 @@ extension Core {
   private func linkedBlock(
     within budget: Int64, from jump: JumpSource
   ) throws(Interruption) -> UnsafeMutablePointer<Block> {
+    // A block for one execution only is gone as soon as the next one is built in its place.
+    guard jump.block.pointee.isLive else { return try block(within: budget) }
     let epoch = blocks.pointee.epoch
     let block = try block(within: budget)
     guard blocks.pointee.epoch == epoch, jump.block.pointee.isLive, block.pointee.isLive,
