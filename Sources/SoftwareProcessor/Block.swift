@@ -37,17 +37,17 @@ enum AddressForm: UInt8 {
 
 extension Record {
   /// How many instructions the record itself is.
-  @inline(__always)
+  @inline(always)
   var unretired: Int64 { Int64(count) &- Int64(retired) }
 
   /// The whole instruction that the record carries.
-  @inline(__always)
+  @inline(always)
   var instruction: UnsafePointer<Instruction>? {
     UnsafePointer(bitPattern: UInt(truncatingIfNeeded: displacement))
   }
 
   /// The block that a jump leads to, once known.
-  @inline(__always)
+  @inline(always)
   var target: UnsafeMutablePointer<Block>? {
     UnsafeMutablePointer(bitPattern: UInt(truncatingIfNeeded: displacement))
   }
@@ -76,7 +76,7 @@ struct Block {
 
 extension UnsafeMutablePointer where Pointee == Block {
   /// The first record.
-  @inline(__always)
+  @inline(always)
   var records: UnsafeMutablePointer<Record> {
     UnsafeMutableRawPointer(self + 1).assumingMemoryBound(to: Record.self)
   }

@@ -69,7 +69,7 @@ struct BlockCache {
     free(arena)
   }
 
-  @inline(__always)
+  @inline(always)
   static func jumpIndex(_ rip: UInt64) -> Int {
     Int(truncatingIfNeeded: (rip ^ rip &>> 12) & UInt64(truncatingIfNeeded: jumpCount &- 1))
   }

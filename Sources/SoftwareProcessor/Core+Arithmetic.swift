@@ -5,7 +5,7 @@ import X86
 
 extension Core {
   var flags: UnsafeMutablePointer<StatusFlags> {
-    @inline(__always) get {
+    @inline(always) get {
       let offset = MemoryLayout<CPUState>.offset(of: \.flags) ?? 0
       return (UnsafeMutableRawPointer(cpu) + offset).assumingMemoryBound(to: StatusFlags.self)
     }

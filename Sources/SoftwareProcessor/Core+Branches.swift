@@ -4,7 +4,7 @@ import X86
 // Near control transfer. Each of these sets `rip`: to the target, or past the instruction.
 extension Core {
   /// The address of the next instruction.
-  @inline(__always)
+  @inline(always)
   func next(after instruction: borrowing Instruction) -> UInt64 {
     let next = rip &+ UInt64(instruction.length)
     return is64BitMode ? next : next & 0xFFFF_FFFF

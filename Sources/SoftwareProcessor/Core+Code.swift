@@ -2,7 +2,7 @@ import X86
 
 // The coherence of decoded code: with stores, with translations, and with the code segment.
 extension Core {
-  @inline(__always)
+  @inline(always)
   var blocks: UnsafeMutablePointer<BlockCache> { cpu.pointee.machine.blocks }
 
   /// Forgets where jumps led: called when a translation that they relied on is dropped.

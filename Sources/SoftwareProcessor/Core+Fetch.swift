@@ -5,7 +5,7 @@ import X86
 extension Core {
   /// The block at `rip`, of at most `budget` instructions (which is positive). Throws what the fetch of its first
   /// instruction raises.
-  @inline(__always)
+  @inline(always)
   func block(within budget: Int64) throws(Interruption) -> UnsafeMutablePointer<Block> {
     let entry = blocks.pointee.jumps + BlockCache.jumpIndex(rip)
     if entry.pointee.rip == rip, entry.pointee.stamp == cpu.pointee.jumpStamp,
@@ -60,7 +60,7 @@ struct JumpSource {
 extension Core {
   /// The block at `rip`; the jump that led there is linked to it if both are on one page, whose translation is then
   /// good for both.
-  @inline(__always)
+  @inline(always)
   func block(
     within budget: Int64, from jump: JumpSource?
   ) throws(Interruption) -> UnsafeMutablePointer<Block> {

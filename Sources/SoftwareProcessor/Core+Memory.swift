@@ -21,30 +21,34 @@ typealias MemoryInteger = BitwiseCopyable & FixedWidthInteger & UnsignedInteger
 
 // The accesses of the current privilege: at CPL 3 they are user-mode accesses. Each may cross a page; both pages are
 // checked before anything changes. A non-canonical address raises #SS if `stack`, else #GP.
+//
+// The fast paths dereference typed pointers that may be unaligned, which the hosts' processors allow: of the raw
+// pointer's loads and stores the compiler makes calls, once the interpreter's loop is as large as it is.
 extension Core {
-  @inline(__always)
+  @inline(always)
   func load<T: MemoryInteger>(_ linear: UInt64, as type: T.Type, stack: Bool = false) throws(Interruption)
     -> T
   {
     let entry = cpu.pointee.machine.translations.pointee.reads + TranslationCache.index(linear)
     let last = linear &+ UInt64(truncatingIfNeeded: MemoryLayout<T>.size &- 1)
     if entry.pointee.tag == last & ~0xFFF | cpu.pointee.contexts.data,
-      let pointer = UnsafeRawPointer(bitPattern: Int(truncatingIfNeeded: linear) &+ entry.pointee.addend)
+      let pointer = UnsafePointer<T>(bitPattern: Int(truncatingIfNeeded: linear) &+ entry.pointee.addend)
     {
-      return pointer.loadUnaligned(as: T.self)
+      return pointer.pointee
     }
     return try loadSlowly(linear, as: type, privilege: currentPrivilege, stack: stack)
   }
 
-  @inline(__always)
+  @inline(always)
   func store<T: MemoryInteger>(_ value: T, at linear: UInt64, stack: Bool = false) throws(Interruption) {
     let entry = cpu.pointee.machine.translations.pointee.writes + TranslationCache.index(linear)
     let last = linear &+ UInt64(truncatingIfNeeded: MemoryLayout<T>.size &- 1)
     if entry.pointee.tag == last & ~0xFFF | cpu.pointee.contexts.data,
-      let pointer = UnsafeMutableRawPointer(
+      let pointer = UnsafeMutablePointer<T>(
         bitPattern: Int(truncatingIfNeeded: linear) &+ entry.pointee.addend)
     {
-      return pointer.storeBytes(of: value, as: T.self)
+      pointer.pointee = value
+      return
     }
     try storeSlowly(value, at: linear, privilege: currentPrivilege, stack: stack)
   }
@@ -70,7 +74,7 @@ extension Core {
   }
 
   /// The privilege of an explicit access at the current CPL.
-  @inline(__always)
+  @inline(always)
   var currentPrivilege: Privilege { cpu.pointee.cpl == 3 ? .user : .supervisor }
 }
 
@@ -134,7 +138,7 @@ extension Core {
   }
 
   /// The host address of `count` bytes of RAM, or nil if any of them is a hole.
-  @inline(__always)
+  @inline(always)
   func ramPointer(_ address: UInt64, count: Int) -> UnsafeMutableRawPointer? {
     let size = cpu.pointee.machine.ramSize
     guard address < size, UInt64(truncatingIfNeeded: count) <= size &- address else { return nil }

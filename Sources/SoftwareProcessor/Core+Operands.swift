@@ -15,13 +15,13 @@ struct Place {
 
 extension Core {
   /// The low bytes of a general-purpose register, zero-extended.
-  @inline(__always)
+  @inline(always)
   func readRegister(_ register: UInt8, _ size: OperandSize) -> UInt64 {
     size.truncated(self[register: register])
   }
 
   /// Writes a general-purpose register: 32-bit results are zero-extended, smaller ones leave the rest as it was.
-  @inline(__always)
+  @inline(always)
   func writeRegister(_ register: UInt8, _ value: UInt64, _ size: OperandSize) {
     switch size.bytes {
     case 8: self[register: register] = value
@@ -110,7 +110,7 @@ extension Core {
   }
 
   /// Loads `size` bytes, zero-extended.
-  @inline(__always)
+  @inline(always)
   func load(_ linear: UInt64, _ size: OperandSize, stack: Bool = false) throws(Interruption) -> UInt64 {
     switch size.bytes {
     case 1: UInt64(try load(linear, as: UInt8.self, stack: stack))
@@ -121,7 +121,7 @@ extension Core {
   }
 
   /// Stores the low `size` bytes of `value`.
-  @inline(__always)
+  @inline(always)
   func store(_ value: UInt64, _ size: OperandSize, at linear: UInt64, stack: Bool = false)
     throws(Interruption)
   {

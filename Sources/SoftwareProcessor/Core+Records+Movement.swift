@@ -3,38 +3,38 @@ import X86
 // MARK: - Moves
 
 extension Core {
-  @inline(__always)
+  @inline(always)
   func moveRegister(_ size: OperandSize, _ record: Step) {
     writeRegister(record.pointee.destination, self[register: record.pointee.source], size)
   }
 
-  @inline(__always)
+  @inline(always)
   func moveImmediateByte(_ record: Step) {
     writeRegister(record.pointee.destination, record.pointee.immediate, .byte)
   }
 
-  @inline(__always)
+  @inline(always)
   func moveLoad(_ size: OperandSize, _ record: Step) throws(Interruption) {
     writeRegister(record.pointee.destination, try loadOperand(size, record), size)
   }
 
-  @inline(__always)
+  @inline(always)
   func moveStore(_ size: OperandSize, _ record: Step) throws(Interruption) {
     try storeOperand(self[register: record.pointee.source], size, record)
   }
 
-  @inline(__always)
+  @inline(always)
   func moveStoreImmediate(_ size: OperandSize, _ record: Step) throws(Interruption) {
     try storeOperand(record.pointee.immediate, size, record)
   }
 
-  @inline(__always)
+  @inline(always)
   private func storeOperand(_ value: UInt64, _ size: OperandSize, _ record: Step) throws(Interruption) {
     try store(value, size, at: address(record), stack: record.pointee.form == .stack)
   }
 
   /// MOVZX, MOVSX and MOVSXD.
-  @inline(__always)
+  @inline(always)
   func extend(
     _ form: BinaryForm, from narrow: OperandSize, to wide: OperandSize, signed: Bool, _ record: Step
   ) throws(Interruption) {
@@ -42,12 +42,12 @@ extension Core {
     writeRegister(record.pointee.destination, signed ? narrow.extended(value) : value, wide)
   }
 
-  @inline(__always)
+  @inline(always)
   func loadAddress(_ size: OperandSize, _ record: Step) {
     writeRegister(record.pointee.destination, address(record), size)
   }
 
-  @inline(__always)
+  @inline(always)
   func conditionalMove(_ form: BinaryForm, _ size: OperandSize, _ record: Step) throws(Interruption) {
     let value = try source(form, size, record)
     let destination = record.pointee.destination
@@ -59,21 +59,21 @@ extension Core {
 // MARK: - The stack in 64-bit mode
 
 extension Core {
-  @inline(__always)
+  @inline(always)
   func pushInline(_ value: UInt64) throws(Interruption) {
     let pointer = self[.rsp] &- 8
     try store(value, at: pointer, stack: true)
     self[.rsp] = pointer
   }
 
-  @inline(__always)
+  @inline(always)
   func popInline() throws(Interruption) -> UInt64 {
     let value = try load(self[.rsp], as: UInt64.self, stack: true)
     self[.rsp] &+= 8
     return value
   }
 
-  @inline(__always)
+  @inline(always)
   func leaveInline() throws(Interruption) {
     let frame = self[.rbp]
     self[.rbp] = try load(frame, as: UInt64.self, stack: true)
@@ -85,14 +85,14 @@ extension Core {
 
 extension Core {
   /// Sets `rip` to the target of an indirect jump.
-  @inline(__always)
+  @inline(always)
   func jumpIndirect(to target: UInt64) throws(Interruption) {
     guard isCanonical64(target) else { throw raise(.generalProtection) }
     rip = target
   }
 
   /// Pushes the address behind the record and sets `rip` to `target`.
-  @inline(__always)
+  @inline(always)
   func callIndirect(
     to target: UInt64, _ record: Step, in block: UnsafeMutablePointer<Block>
   ) throws(Interruption) {
@@ -101,7 +101,7 @@ extension Core {
     rip = target
   }
 
-  @inline(__always)
+  @inline(always)
   func returnNear() throws(Interruption) {
     let target = try load(self[.rsp], as: UInt64.self, stack: true)
     guard isCanonical64(target) else { throw raise(.generalProtection) }
@@ -109,14 +109,14 @@ extension Core {
     rip = target
   }
 
-  @inline(__always)
+  @inline(always)
   private func isCanonical64(_ address: UInt64) -> Bool {
     Int64(bitPattern: address &<< 16) &>> 16 == Int64(bitPattern: address)
   }
 
   /// CMP or TEST, and whether `condition` holds behind it. The record's immediate has the target's distance in its
   /// upper half.
-  @inline(__always)
+  @inline(always)
   func compare(
     _ operation: BinaryOperation, _ form: BinaryForm, _ size: OperandSize, _ record: Step, _ condition: UInt8
   ) -> Bool {
@@ -143,7 +143,7 @@ extension Core {
   }
 
   /// DEC or INC of a register, and whether the condition on ZF (4 or 5) holds behind it.
-  @inline(__always)
+  @inline(always)
   func count(_ operation: UnaryOperation, _ size: OperandSize, _ record: Step, _ condition: UInt8) -> Bool {
     let destination = record.pointee.destination
     let result = applied(operation, readRegister(destination, size), size)

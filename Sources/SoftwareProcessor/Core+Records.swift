@@ -8,7 +8,7 @@ enum BinaryOperation: UInt16 {
   case add, or, adc, sbb, and, sub, xor, cmp, test
 
   /// Whether the destination is only read.
-  @inline(__always)
+  @inline(always)
   var keepsDestination: Bool { self == .cmp || self == .test }
 }
 
@@ -35,20 +35,20 @@ extension Core {
   typealias Step = UnsafeMutablePointer<Record>
 
   /// The linear address of the record's memory operand.
-  @inline(__always)
+  @inline(always)
   func address(_ record: Step) -> UInt64 {
     self[register: record.pointee.base] &+ self[register: record.pointee.index]
       &<< UInt64(record.pointee.scale)
       &+ record.pointee.displacement
   }
 
-  @inline(__always)
+  @inline(always)
   func loadOperand(_ size: OperandSize, _ record: Step) throws(Interruption) -> UInt64 {
     try load(address(record), size, stack: record.pointee.form == .stack)
   }
 
   /// The host address of `size` bytes at `linear` that can be written at once, or nil.
-  @inline(__always)
+  @inline(always)
   func writablePointer(_ linear: UInt64, _ size: OperandSize) -> UnsafeMutableRawPointer? {
     let entry = cpu.pointee.machine.translations.pointee.writes + TranslationCache.index(linear)
     let last = linear &+ UInt64(size.bytes &- 1)
@@ -57,7 +57,7 @@ extension Core {
   }
 
   /// The right operand of a form whose left one is not memory, or the source of one whose destination is.
-  @inline(__always)
+  @inline(always)
   func source(_ form: BinaryForm, _ size: OperandSize, _ record: Step) throws(Interruption) -> UInt64 {
     switch form {
     case .rr, .mr: readRegister(record.pointee.source, size)
@@ -72,23 +72,23 @@ extension Core {
 }
 
 extension UnsafeMutableRawPointer {
-  @inline(__always)
+  @inline(always)
   func read(_ size: OperandSize) -> UInt64 {
     switch size.bytes {
-    case 1: UInt64(load(as: UInt8.self))
-    case 2: UInt64(loadUnaligned(as: UInt16.self))
-    case 4: UInt64(loadUnaligned(as: UInt32.self))
-    default: loadUnaligned(as: UInt64.self)
+    case 1: UInt64(assumingMemoryBound(to: UInt8.self).pointee)
+    case 2: UInt64(assumingMemoryBound(to: UInt16.self).pointee)
+    case 4: UInt64(assumingMemoryBound(to: UInt32.self).pointee)
+    default: assumingMemoryBound(to: UInt64.self).pointee
     }
   }
 
-  @inline(__always)
+  @inline(always)
   func write(_ value: UInt64, _ size: OperandSize) {
     switch size.bytes {
-    case 1: storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
-    case 2: storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
-    case 4: storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
-    default: storeBytes(of: value, as: UInt64.self)
+    case 1: assumingMemoryBound(to: UInt8.self).pointee = UInt8(truncatingIfNeeded: value)
+    case 2: assumingMemoryBound(to: UInt16.self).pointee = UInt16(truncatingIfNeeded: value)
+    case 4: assumingMemoryBound(to: UInt32.self).pointee = UInt32(truncatingIfNeeded: value)
+    default: assumingMemoryBound(to: UInt64.self).pointee = value
     }
   }
 }
@@ -97,7 +97,7 @@ extension UnsafeMutableRawPointer {
 
 extension Core {
   /// The result of `operation`, with its flags set.
-  @inline(__always)
+  @inline(always)
   func applied(
     _ operation: BinaryOperation, _ left: UInt64, _ right: UInt64, _ size: OperandSize
   ) -> UInt64 {
@@ -112,7 +112,7 @@ extension Core {
     }
   }
 
-  @inline(__always)
+  @inline(always)
   func binary(
     _ operation: BinaryOperation, _ form: BinaryForm, _ size: OperandSize, _ record: Step
   ) throws(Interruption) {
@@ -145,7 +145,7 @@ extension Core {
     try store(applied(operation, left, right, size), size, at: linear, stack: stack)
   }
 
-  @inline(__always)
+  @inline(always)
   func applied(_ operation: UnaryOperation, _ value: UInt64, _ size: OperandSize) -> UInt64 {
     switch operation {
     case .inc: flags.pointee.increment(value, size)
@@ -155,7 +155,7 @@ extension Core {
     }
   }
 
-  @inline(__always)
+  @inline(always)
   func unary(
     _ operation: UnaryOperation, _ form: UnaryForm, _ size: OperandSize, _ record: Step
   ) throws(Interruption) {
@@ -174,7 +174,7 @@ extension Core {
   }
 
   /// A shift of a register by an immediate (`.ri`, masked and not zero) or by CL (`.rr`).
-  @inline(__always)
+  @inline(always)
   func shift(_ operation: ShiftOperation, _ form: BinaryForm, _ size: OperandSize, _ record: Step) {
     let destination = record.pointee.destination
     let value = readRegister(destination, size)
@@ -192,19 +192,19 @@ extension Core {
   }
 
   /// IMUL of two operands.
-  @inline(__always)
+  @inline(always)
   func multiply(_ form: BinaryForm, _ size: OperandSize, _ record: Step) throws(Interruption) {
     let right = try source(form, size, record)
     multiply(readRegister(record.pointee.destination, size), right, size, record)
   }
 
   /// IMUL of a register and an immediate.
-  @inline(__always)
+  @inline(always)
   func multiplyImmediate(_ size: OperandSize, _ record: Step) {
     multiply(self[register: record.pointee.source], record.pointee.immediate, size, record)
   }
 
-  @inline(__always)
+  @inline(always)
   private func multiply(_ left: UInt64, _ right: UInt64, _ size: OperandSize, _ record: Step) {
     let a = Int64(bitPattern: size.extended(left))
     let (low, overflow) = a.multipliedReportingOverflow(by: Int64(bitPattern: size.extended(right)))
@@ -215,7 +215,7 @@ extension Core {
   }
 
   /// MUL of a register: rDX:rAX = rAX × register.
-  @inline(__always)
+  @inline(always)
   func multiplyWide(_ size: OperandSize, _ record: Step) {
     let wide = readRegister(0, size).multipliedFullWidth(by: readRegister(record.pointee.source, size))
     let high = size == .qword ? wide.high : wide.low &>> 32
@@ -224,7 +224,7 @@ extension Core {
     flags.pointee.set(wide.low, size, bits: high == 0 ? 0 : StatusFlags.cf | StatusFlags.of)
   }
 
-  @inline(__always)
+  @inline(always)
   func bitTest(_ form: BinaryForm, _ size: OperandSize, _ record: Step) {
     let offset = form == .ri ? record.pointee.immediate : self[register: record.pointee.source]
     let bit = self[register: record.pointee.destination] &>> (offset & (size.bits &- 1)) & 1

@@ -5,7 +5,7 @@ import X86
 
 extension Core {
   /// The size of the stack pointer: SDM volume 1, "Address-Size Attribute for Stack".
-  @inline(__always)
+  @inline(always)
   var stackSize: OperandSize {
     is64BitMode ? .qword : cpu.pointee.mode.contains(.stack32) ? .dword : .word
   }

@@ -3,7 +3,7 @@ import X86
 // MARK: - Contexts
 
 extension Core {
-  @inline(__always)
+  @inline(always)
   var translations: UnsafeMutablePointer<TranslationCache> { cpu.pointee.machine.translations }
 
   /// Selects the contexts of the current privilege and of the processor's own accesses.
@@ -132,12 +132,12 @@ extension Core {
   }
 
   /// Whether `linear` is canonical, which every address is outside IA-32e mode.
-  @inline(__always)
+  @inline(always)
   func isCanonical(_ linear: UInt64) -> Bool {
     Int64(bitPattern: linear &<< 16) &>> 16 == Int64(bitPattern: linear) || cpu.pointee.efer & 1 << 10 == 0
   }
 
-  @inline(__always)
+  @inline(always)
   func physicalAddress(_ linear: UInt64, addend: Int) -> UInt64 {
     let host = Int(truncatingIfNeeded: linear) &+ addend
     return UInt64(truncatingIfNeeded: host &- Int(bitPattern: cpu.pointee.machine.ram))

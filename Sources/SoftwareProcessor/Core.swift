@@ -10,7 +10,7 @@ import X86
 struct Core {
   let cpu: UnsafeMutablePointer<CPUState>
 
-  @inline(__always)
+  @inline(always)
   init(_ cpu: UnsafeMutablePointer<CPUState>) { self.cpu = cpu }
 }
 
@@ -18,23 +18,27 @@ struct Core {
 
 extension Core {
   /// The instruction pointer.
-  @inline(__always)
+  @inline(always)
   var rip: UInt64 {
     get { cpu.pointee.rip }
     nonmutating set { cpu.pointee.rip = newValue }
   }
 
   /// The whole 64-bit register number `index`: 0...15, or ``zeroRegister``.
-  @inline(__always)
+  @inline(always)
   subscript(register index: UInt8) -> UInt64 {
-    get { UnsafeRawPointer(cpu).load(fromByteOffset: Int(index) &* 8, as: UInt64.self) }
-    nonmutating set {
-      UnsafeMutableRawPointer(cpu).storeBytes(of: newValue, toByteOffset: Int(index) &* 8, as: UInt64.self)
-    }
+    get { words[Int(index)] }
+    nonmutating set { words[Int(index)] = newValue }
+  }
+
+  /// The state as words, of which the general-purpose registers are the first.
+  @inline(always)
+  private var words: UnsafeMutablePointer<UInt64> {
+    UnsafeMutableRawPointer(cpu).assumingMemoryBound(to: UInt64.self)
   }
 
   /// The whole 64-bit register `register`.
-  @inline(__always)
+  @inline(always)
   subscript(_ register: GeneralRegister) -> UInt64 {
     get { self[register: register.rawValue] }
     nonmutating set { self[register: register.rawValue] = newValue }
@@ -44,14 +48,14 @@ extension Core {
   static var zeroRegister: UInt8 { UInt8(truncatingIfNeeded: MemoryLayout<RegisterFile>.size / 8) }
 
   /// A segment register with its hidden part.
-  @inline(__always)
+  @inline(always)
   subscript(_ segment: SegmentRegister) -> SegmentState {
     get { segments[Int(segment.rawValue)] }
     nonmutating set { segments[Int(segment.rawValue)] = newValue }
   }
 
   /// ES, CS, SS, DS, FS, GS, LDTR, TR, in the order of their declarations and of the VMCS's fields.
-  @inline(__always)
+  @inline(always)
   var segments: UnsafeMutablePointer<SegmentState> {
     let offset = MemoryLayout<CPUState>.offset(of: \.es) ?? 0
     return (UnsafeMutableRawPointer(cpu) + offset).assumingMemoryBound(to: SegmentState.self)

@@ -20,16 +20,16 @@ struct ExecutionMode: Equatable {
   /// Every instruction is carried whole, none specialised: what tests compare the specialised records with.
   static let carried = ExecutionMode(rawValue: 1 << 5)
 
-  @inline(__always)
+  @inline(always)
   func contains(_ other: ExecutionMode) -> Bool { rawValue & other.rawValue == other.rawValue }
 
-  @inline(__always)
+  @inline(always)
   func union(_ other: ExecutionMode) -> ExecutionMode { ExecutionMode(rawValue: rawValue | other.rawValue) }
 }
 
 extension Core {
   /// Whether the processor is in 64-bit mode.
-  @inline(__always)
+  @inline(always)
   var is64BitMode: Bool { cpu.pointee.mode.contains(.code64) }
 
   /// Recomputes what is derived from CR0, CR3, CR4, EFER, RFLAGS, CS, SS, the CPL, EPTP and VPID: the mode that blocks

@@ -2,7 +2,7 @@
 struct OperandSize: Equatable {
   var bytes: UInt8
 
-  @inline(__always)
+  @inline(always)
   init(_ bytes: UInt8) { self.bytes = bytes }
 
   static var byte: OperandSize { OperandSize(1) }
@@ -10,23 +10,23 @@ struct OperandSize: Equatable {
   static var dword: OperandSize { OperandSize(4) }
   static var qword: OperandSize { OperandSize(8) }
 
-  @inline(__always)
+  @inline(always)
   var bits: UInt64 { UInt64(bytes) &* 8 }
 
   /// Ones in the operand's bits.
-  @inline(__always)
+  @inline(always)
   var mask: UInt64 { ~0 &>> (64 &- bits) }
 
   /// The most significant bit.
-  @inline(__always)
+  @inline(always)
   var signBit: UInt64 { 1 &<< (bits &- 1) }
 
   /// `value`'s low bits, zero-extended.
-  @inline(__always)
+  @inline(always)
   func truncated(_ value: UInt64) -> UInt64 { value & mask }
 
   /// `value`'s low bits, sign-extended.
-  @inline(__always)
+  @inline(always)
   func extended(_ value: UInt64) -> UInt64 {
     let unused = Int64(truncatingIfNeeded: 64 &- bits)
     return UInt64(bitPattern: (Int64(bitPattern: value) &<< unused) &>> unused)

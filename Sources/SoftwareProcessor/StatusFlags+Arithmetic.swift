@@ -1,7 +1,7 @@
 // The operations that set the flags. Operands may have any bits above their size; results are sign-extended from it.
 extension StatusFlags {
   /// The sum of `left` and `right`; ADD.
-  @inline(__always)
+  @inline(always)
   mutating func add(_ left: UInt64, _ right: UInt64, _ size: OperandSize) -> UInt64 {
     self.left = size.extended(left)
     self.right = size.extended(right)
@@ -11,7 +11,7 @@ extension StatusFlags {
   }
 
   /// The difference of `left` and `right`; SUB, CMP and NEG.
-  @inline(__always)
+  @inline(always)
   mutating func subtract(_ left: UInt64, _ right: UInt64, _ size: OperandSize) -> UInt64 {
     self.left = size.extended(left)
     self.right = size.extended(right)
@@ -21,7 +21,7 @@ extension StatusFlags {
   }
 
   /// A logical result: CF and OF clear, AF too, which is undefined.
-  @inline(__always)
+  @inline(always)
   mutating func logic(_ value: UInt64, _ size: OperandSize) -> UInt64 {
     result = size.extended(value)
     bits = 0
@@ -30,7 +30,7 @@ extension StatusFlags {
   }
 
   /// A result with these CF, AF and OF.
-  @inline(__always)
+  @inline(always)
   mutating func set(_ value: UInt64, _ size: OperandSize, bits: UInt64) {
     self.bits = bits
     result = size.extended(value)
@@ -38,7 +38,7 @@ extension StatusFlags {
   }
 
   /// `left` + `right` + CF; ADC.
-  @inline(__always)
+  @inline(always)
   mutating func addWithCarry(_ left: UInt64, _ right: UInt64, _ size: OperandSize) -> UInt64 {
     let carryIn: UInt64 = carry ? 1 : 0
     let sum = left &+ right &+ carryIn
@@ -49,7 +49,7 @@ extension StatusFlags {
   }
 
   /// `left` - `right` - CF; SBB.
-  @inline(__always)
+  @inline(always)
   mutating func subtractWithBorrow(_ left: UInt64, _ right: UInt64, _ size: OperandSize) -> UInt64 {
     let borrowIn: UInt64 = carry ? 1 : 0
     let difference = left &- right &- borrowIn
@@ -60,7 +60,7 @@ extension StatusFlags {
   }
 
   /// `value` + 1, keeping CF; INC.
-  @inline(__always)
+  @inline(always)
   mutating func increment(_ value: UInt64, _ size: OperandSize) -> UInt64 {
     let sum = value &+ 1
     let overflows = size.truncated(sum) == size.signBit ? Self.of : 0
@@ -69,7 +69,7 @@ extension StatusFlags {
   }
 
   /// `value` - 1, keeping CF; DEC.
-  @inline(__always)
+  @inline(always)
   mutating func decrement(_ value: UInt64, _ size: OperandSize) -> UInt64 {
     let difference = value &- 1
     let overflows = size.truncated(value) == size.signBit ? Self.of : 0
@@ -78,7 +78,7 @@ extension StatusFlags {
   }
 
   /// CF, AF and OF from the carries out of each bit, and from a word whose sign bit is the overflow.
-  @inline(__always)
+  @inline(always)
   private static func bits(carries: UInt64, overflows: UInt64, _ size: OperandSize) -> UInt64 {
     let top = size.bits &- 1
     let cf = carries &>> top & 1
@@ -87,7 +87,7 @@ extension StatusFlags {
   }
 
   /// Changes only the flags of `mask`.
-  @inline(__always)
+  @inline(always)
   mutating func replace(_ mask: UInt64, with newBits: UInt64) {
     value = value & ~mask | newBits & mask
   }
@@ -95,7 +95,7 @@ extension StatusFlags {
   /// Whether the condition of a Jcc, SETcc or CMOVcc opcode holds.
   ///
   /// Source: SDM volume 2, "Encoding of Conditional Test (tttn) Field".
-  @inline(__always)
+  @inline(always)
   func holds(_ condition: UInt8) -> Bool {
     let plain: Bool =
       switch condition &>> 1 & 7 {

@@ -1,7 +1,7 @@
 // Shifts and rotates of `value` by `count`, which is masked (at most 31, for quadwords 63) and not zero. `value` is
 // zero-extended, and so is what they return. OF is as for a count of 1, where alone it is defined, for every count.
 extension StatusFlags {
-  @inline(__always)
+  @inline(always)
   mutating func shiftLeft(_ value: UInt64, by count: UInt64, _ size: OperandSize) -> UInt64 {
     let new = size.truncated(value &<< count)
     let carry = count <= size.bits ? value &>> (size.bits &- count) & 1 : 0
@@ -10,7 +10,7 @@ extension StatusFlags {
     return new
   }
 
-  @inline(__always)
+  @inline(always)
   mutating func shiftRight(_ value: UInt64, by count: UInt64, _ size: OperandSize) -> UInt64 {
     let new = value &>> count
     let carry = value &>> (count &- 1) & 1
@@ -19,7 +19,7 @@ extension StatusFlags {
     return new
   }
 
-  @inline(__always)
+  @inline(always)
   mutating func shiftRightArithmetic(_ value: UInt64, by count: UInt64, _ size: OperandSize) -> UInt64 {
     let signed = Int64(bitPattern: size.extended(value))
     let new = size.truncated(UInt64(bitPattern: signed &>> Int64(truncatingIfNeeded: count)))
@@ -28,7 +28,7 @@ extension StatusFlags {
     return new
   }
 
-  @inline(__always)
+  @inline(always)
   mutating func rotateLeft(_ value: UInt64, by count: UInt64, _ size: OperandSize) -> UInt64 {
     let turn = count & (size.bits &- 1)
     let new = turn == 0 ? value : size.truncated(value &<< turn | value &>> (size.bits &- turn))
@@ -38,7 +38,7 @@ extension StatusFlags {
     return new
   }
 
-  @inline(__always)
+  @inline(always)
   mutating func rotateRight(_ value: UInt64, by count: UInt64, _ size: OperandSize) -> UInt64 {
     let turn = count & (size.bits &- 1)
     let new = turn == 0 ? value : size.truncated(value &>> turn | value &<< (size.bits &- turn))

@@ -34,7 +34,7 @@ struct StatusFlags {
 // MARK: - Reading
 
 extension StatusFlags {
-  @inline(__always)
+  @inline(always)
   var carry: Bool {
     switch origin {
     case .addition: result < left
@@ -43,13 +43,13 @@ extension StatusFlags {
     }
   }
 
-  @inline(__always)
+  @inline(always)
   var zero: Bool { origin == .explicit ? bits & Self.zf != 0 : result == 0 }
 
-  @inline(__always)
+  @inline(always)
   var sign: Bool { origin == .explicit ? bits & Self.sf != 0 : Int64(bitPattern: result) < 0 }
 
-  @inline(__always)
+  @inline(always)
   var overflow: Bool {
     switch origin {
     case .addition: Int64(bitPattern: (left ^ result) & (right ^ result)) < 0
@@ -58,13 +58,13 @@ extension StatusFlags {
     }
   }
 
-  @inline(__always)
+  @inline(always)
   var parity: Bool {
     origin == .explicit
       ? bits & Self.pf != 0 : UInt8(truncatingIfNeeded: result).nonzeroBitCount & 1 == 0
   }
 
-  @inline(__always)
+  @inline(always)
   var adjust: Bool {
     switch origin {
     case .addition, .subtraction: (left ^ right ^ result) & 0x10 != 0

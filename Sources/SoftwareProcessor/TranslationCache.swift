@@ -42,7 +42,7 @@ struct TranslationCache {
   }
 
   /// The place of `linear`'s entry in each table.
-  @inline(__always)
+  @inline(always)
   static func index(_ linear: UInt64) -> Int {
     Int(truncatingIfNeeded: (linear &>> 12) & UInt64(truncatingIfNeeded: count &- 1))
   }
