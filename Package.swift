@@ -77,7 +77,8 @@ let suites: [Target] = [
   .testTarget(
     name: "GoldenTests",
     dependencies: [
-      "Hypervisor", "SoftwareProcessor", "ExitAnalysis", "Trace", "VMX", "Report",
+      "Hypervisor", "SoftwareProcessor", "Processor", "GuestMemory", "ExitAnalysis", "Trace", "VMX", "X86",
+      "Report",
     ],
     exclude: ["Golden"]),
   .testTarget(name: "CommandTests", dependencies: ["testudo"]),
