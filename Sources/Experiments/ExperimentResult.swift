@@ -31,7 +31,8 @@ public struct ExperimentResult: Equatable, Sendable {
   }
 
   /// What ``table`` shows.
-  public static let caption = "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS shadowing:"
+  public static let caption =
+    "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS shadowing:"
 
   /// One row per workload, with the figures of each policy beside each other.
   public var table: TextTable {
@@ -61,7 +62,7 @@ public struct ExperimentResult: Equatable, Sendable {
   /// The manifest's measure per workload, one bar per policy.
   public var chart: BarChart {
     BarChart(
-      title: "\(manifest.name): \(manifest.plot.axis)", valueAxis: manifest.plot.axis,
+      title: manifest.name, valueAxis: manifest.plot.axis,
       groups: manifest.workloads,
       series: manifest.vmcsShadowing.map { policy in
         let rows = measurements.filter { $0.test.vmcsShadowing == policy }

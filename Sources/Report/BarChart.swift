@@ -126,7 +126,7 @@ public struct BarChart: Sendable {
   }
 
   private func label(_ value: Double) -> String {
-    value == value.rounded() ? grouped(UInt64(min(value, 1e18))) : decimal(value, places: 2)
+    value >= 1000 ? grouped(UInt64(min(value.rounded(), 1e18))) : number(value)
   }
 
   private func number(_ value: Double) -> String {

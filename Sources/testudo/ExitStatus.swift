@@ -19,7 +19,7 @@ enum ExitStatus: Int32, CaseIterable {
   var meaning: String {
     switch self {
     case .success: "the guest reported success, or there was nothing to run"
-    case .guestFailure: "the guest reported failure, or ended in another way (triple fault, halt, shutdown)"
+    case .guestFailure: "the guest reported failure or ended in another way, as by a triple fault"
     case .usage: "an option or argument makes no sense"
     case .malformedInput: "an image, manifest or recorded result is malformed or differs"
     case .missingInput: "an image, experiment or paper does not exist or cannot be read"

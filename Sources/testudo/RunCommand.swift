@@ -37,7 +37,7 @@ struct RunCommand: ParsableCommand {
   var iterations: UInt64?
 
   @Option(
-    help: ArgumentHelp("L1's memory: bytes, or with a suffix K, M, G, T.", valueName: "size"),
+    help: ArgumentHelp("L1's memory: bytes, or with a suffix K, M, G, T (default: 256M).", valueName: "size"),
     transform: RunCommand.memorySize)
   var memory: UInt64 = 256 << 20
 

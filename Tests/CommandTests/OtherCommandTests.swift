@@ -11,6 +11,22 @@ import Testing
     }
   }
 
+  /// The README's table of exit statuses, and its table of options, are those of the program.
+  @Test func readmeTellsWhatTheHelpTells() throws {
+    let readme = try String(
+      contentsOf: Command.packageRoot.appendingPathComponent("README.md"), encoding: .utf8)
+    let text = readme.filter { $0 != "`" }
+    let help = try Command.run("--help").output
+    let statuses = help.matches(of: #/\n +(\d+)  ([^\n]+)/#)
+    #expect(statuses.count == 13)
+    for status in statuses { #expect(text.contains("| \(status.1) | \(status.2) |"), "\(status.0)") }
+    let options = try Command.run("run", "--help").output.matches(of: #/--[a-z-]+/#).map { String($0.output) }
+    #expect(options.count > 8)
+    for option in Set(options).subtracting(["--help", "--version"]) {
+      #expect(text.contains(option), "\(option)")
+    }
+  }
+
   @Test func versionIsThatOfTheChangelog() throws {
     let version = try Command.run("--version").output.trimmingCharacters(in: .newlines)
     let changelog = try String(

@@ -70,6 +70,27 @@ import Testing
     }
   }
 
+  /// The figures that the texts show are the recorded ones.
+  @Test(arguments: ["README.md", "Experiments/exit-multiplication/README.md"])
+  func textsShowTheRecordedFigures(_ path: String) throws {
+    let folder = try #require(ExperimentFolder.find("exit-multiplication", under: Self.root))
+    let manifest = try folder.manifest()
+    let recorded = try #require(folder.recordedResult())
+    let text = try String(contentsOfFile: Self.root + "/" + path, encoding: .utf8)
+    func column(_ name: String, of workload: String) throws -> [Double] {
+      let key = try #require(recorded.header.firstIndex(of: "workload"))
+      let column = try #require(recorded.header.firstIndex(of: name))
+      return recorded.rows.filter { $0[key] == workload }.compactMap { Double($0[column]) }
+    }
+    for workload in manifest.workloads {
+      let exits = try column("hardware_exits_per_l2_exit", of: workload).map { decimal($0, places: 2) }
+      let cycles = try column("cycles_per_l2_exit", of: workload).map { grouped(UInt64($0.rounded())) }
+      let cells = [workload] + exits + cycles
+      let row = "| " + cells.joined(separator: " | ") + " |"
+      #expect(text.contains(row), "\(path) lacks \(row)")
+    }
+  }
+
   @Test func folderMustBeNamedAsItsManifestSays() throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("testudo-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -10,7 +10,8 @@ private final class Recorder: PortDevice {
   func write(_ value: UInt32, offset: UInt16, size: UInt8) { writes.append((value, offset, size)) }
 }
 
-private func attach(_ device: any PortDevice, _ first: UInt16, _ count: UInt16, to bus: inout PortBus) -> Bool {
+private func attach(_ device: any PortDevice, _ first: UInt16, _ count: UInt16, to bus: inout PortBus) -> Bool
+{
   bus.attach(device, at: first, count: count)
 }
 
