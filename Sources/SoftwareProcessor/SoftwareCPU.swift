@@ -14,6 +14,7 @@ public final class SoftwareCPU: VMXProcessor {
   let core: Core
   private let stopRequest = Atomic<Bool>(false)
   private let environment: EntryEnvironment
+  private var memo = EntryMemo()
 
   /// A processor at power-on, over `memory`; nil if the host has no memory for its tables.
   public init?(memory: PhysicalMemory) {
@@ -24,7 +25,10 @@ public final class SoftwareCPU: VMXProcessor {
       capabilities: Self.capabilities, physicalWidth: Core.physicalAddressWidth)
   }
 
-  deinit { core.deallocate() }
+  deinit {
+    memo.deallocate()
+    core.deallocate()
+  }
 
   public var name: StaticString { "software" }
   public var capabilities: VMXCapabilities { Self.capabilities }
@@ -83,10 +87,15 @@ public final class SoftwareCPU: VMXProcessor {
   /// The first violated check of the VM entry.
   private func entryFailure(_ vmcs: VMCS) -> EntryFailure? {
     let core = core
+    let link = vmcs[.vmcsLinkPointer]
+    let linked = link == .max ? 0 : core.loadPhysical(link, as: UInt64.self)
+    if memo.passes(vmcs, linked: linked) { return nil }
     let inspection = EntryInspection(vmcs: vmcs, environment: environment) { address in
       core.ramPointer(address, count: 8)?.loadUnaligned(as: UInt64.self)
     }
-    return inspection.firstViolation?.failure
+    if let violation = inspection.firstViolation { return violation.failure }
+    memo.remember(vmcs, linked: linked)
+    return nil
   }
 
   private func fail(_ vmcs: VMCS, _ failure: EntryFailure) -> EntryOutcome {

@@ -59,4 +59,34 @@ import X86
     #expect(guest.vmcs[.guestActivityState] == 1)
     #expect(guest.vmcs[.guestRIP] == SystemGuest.Place.code + 1)
   }
+
+  /// A VMCS that has passed once is checked again wherever it has changed.
+  @Test func checksWhatChangedSinceTheLastEntry() throws {
+    let changes: [(SystemGuest) -> Void] = [
+      { $0.vmcs[.guestRFLAGS] = 0 },
+      { $0.vmcs[.guestRIP] = 1 << 48 },
+      { $0.vmcs[.guestTRAccessRights] = 0x83 },
+      { $0.vmcs[.guestActivityState] = 7 },
+      { $0.vmcs[.entryInterruptionInformation] = 0x8000_0030 },
+      { $0[SystemGuest.Place.shadow] = 0 },
+    ]
+    for (number, change) in changes.enumerated() {
+      let guest = try SystemGuest([0xF4])
+      guest[SystemGuest.Place.shadow] = UInt64(guest.cpu.capabilities.basic.revision) | 1 << 31
+      guest.enable(.vmcsShadowing)
+      guest.vmcs[.vmcsLinkPointer] = SystemGuest.Place.shadow
+      guest.expectExit(.hlt)
+      guest.expectExit(.hlt)
+      change(guest)
+      guard case .exit(let reason) = guest.run() else {
+        Issue.record("change \(number) is no failed entry")
+        continue
+      }
+      #expect(reason.isEntryFailure, "change \(number)")
+    }
+    let guest = try SystemGuest([0xF4])
+    guest.expectExit(.hlt)
+    guest.vmcs[.hostCR0] = 0
+    #expect(guest.run() == .failed(.entryInvalidHostStateFields))
+  }
 }
