@@ -94,10 +94,10 @@ struct EntryMemo {
 }
 
 extension VMCS {
-  /// Whether every word of the region is the same in `other`.
+  /// Whether the header and every field are the same in `other`.
   fileprivate func hasSameBytes(as other: VMCS) -> Bool {
     var difference: UInt64 = 0
-    for offset in stride(from: 0, to: VMCS.size, by: 8) {
+    for offset in stride(from: 0, to: 16 + VMCSField.slotCount * 8, by: 8) {
       difference |=
         region.load(fromByteOffset: offset, as: UInt64.self)
         ^ other.region.load(fromByteOffset: offset, as: UInt64.self)
