@@ -84,6 +84,9 @@ struct CPUState {
 
   /// The length of the system instruction being executed, which VM exits report.
   var systemInstructionLength: UInt8 = 0
+  /// The clock's instructions when an exception was last delivered.
+  var lastDelivery: UInt64 = .max
+
   /// The event or VM exit that ``Interruption`` announced.
   var pending = PendingInterruption()
 

@@ -65,7 +65,7 @@ extension Core {
       if error == .vmExit { throw error }
       let event = pendingEvent
       try dispatch(event)
-      if event.isSoftware { countInstruction() }
+      countDelivery(isSoftware: event.isSoftware)
       return notePendingMTF()
     }
     if isStepping { finishStep(blocking, flags) }
@@ -73,7 +73,14 @@ extension Core {
     cpu.pointee.freshResumeFlag = false
   }
 
-  /// Counts an instruction that completed by the delivery of its event.
+  /// Counts an instruction that completed by the delivery of its event; and a fault right behind another delivery,
+  /// for else time would stand still where handlers fault in turn, and neither a timer nor a limit would end it.
+  private func countDelivery(isSoftware: Bool) {
+    let clock = cpu.pointee.machine.clock
+    if isSoftware || clock.pointee.instructions == cpu.pointee.lastDelivery { countInstruction() }
+    cpu.pointee.lastDelivery = clock.pointee.instructions
+  }
+
   private func countInstruction() {
     cpu.pointee.machine.clock.pointee.instructions &+= 1
     cpu.pointee.machine.clock.pointee.cycles &+= 1
