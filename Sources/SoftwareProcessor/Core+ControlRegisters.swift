@@ -109,7 +109,7 @@ extension Core {
       let exit = vmExit(.controlRegisterAccess, qualification: qualification.rawValue)
       if instruction.operand0.kind == .memory {
         cpu.pointee.pending.guestLinearAddress = try linearAddress(
-          instruction.address.segment, operandOffset(instruction), count: 2, access: .read)
+          instruction.address.segment, offset(of: instruction), count: 2, access: .read)
       }
       throw exit
     }

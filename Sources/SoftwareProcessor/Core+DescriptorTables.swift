@@ -9,7 +9,7 @@ extension Core {
     try requireCPL0()
     try exitOnTable(identity, instruction)
     let segment = instruction.address.segment
-    let offset = operandOffset(instruction)
+    let offset = self.offset(of: instruction)
     let limit = try loadSized(segment, offset, size: 2)
     let above = cut(offset &+ 2, to: instruction.addressSize)
     var base = try loadSized(segment, above, size: is64BitMode ? 8 : 4)
@@ -25,7 +25,7 @@ extension Core {
     try exitOnTable(identity, instruction)
     let table = identity == .sgdt ? cpu.pointee.gdtr : cpu.pointee.idtr
     let segment = instruction.address.segment
-    let offset = operandOffset(instruction)
+    let offset = self.offset(of: instruction)
     let size: UInt8 = is64BitMode ? 8 : 4
     let first = try linearAddress(segment, offset, count: Int(size) &+ 2, access: .write)
     try checkWrite(first, count: Int(size) &+ 2, stack: segment == .ss)

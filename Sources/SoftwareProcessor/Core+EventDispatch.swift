@@ -41,6 +41,7 @@ extension Core {
   /// Records in the pending VM exit that it happened while `event` was being delivered.
   private func exitDuringDelivery(of event: Event) -> Interruption {
     // A task switch through a task gate, and everything else, reports the event in the IDT-vectoring information.
+    let event = reported(event)
     cpu.pointee.pending.idtVectoringInformation = event.information.rawValue
     cpu.pointee.pending.idtVectoringErrorCode = event.hasErrorCode ? event.errorCode : 0
     cpu.pointee.pending.savesResumeFlag = event.setsResumeFlag
@@ -62,8 +63,16 @@ extension Core {
     return matches == isSelected
   }
 
+  /// `event` as VM exits report it: exceptions have no error code in real-address mode.
+  private func reported(_ event: Event) -> Event {
+    var event = event
+    if !cr0.contains(.pe) { event.hasErrorCode = false }
+    return event
+  }
+
   /// Makes the VM exit that reports `event` the pending one.
   func exceptionExit(_ event: Event) -> Interruption {
+    let event = reported(event)
     let carriesAddress = event.isHardwareException(.pageFault) || event.isHardwareException(.debug)
     _ = eventExit(.exceptionOrNMI, qualification: carriesAddress ? event.address : 0)
     cpu.pointee.pending.interruptionInformation = event.information.rawValue

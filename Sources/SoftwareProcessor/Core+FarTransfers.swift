@@ -9,7 +9,7 @@ extension Core {
     var offset = cut(instruction.immediate, to: size)
     var selector = SegmentSelector(rawValue: instruction.immediate2)
     if instruction.operand0.kind == .memory {
-      let base = operandOffset(instruction)
+      let base = self.offset(of: instruction)
       offset = try loadSized(instruction.address.segment, base, size: size)
       let above = cut(base &+ UInt64(size), to: instruction.addressSize)
       let value = try loadSized(instruction.address.segment, above, size: 2)
@@ -45,7 +45,7 @@ extension Core {
     _ instruction: Instruction, size: UInt8, to stack: inout StackCursor
   ) throws(Interruption) {
     try push(UInt64(cpu.pointee.cs.selector), size: size, to: &stack)
-    try push(nextInstruction(instruction), size: size, to: &stack)
+    try push(next(after: instruction), size: size, to: &stack)
   }
 
   private func transferDirect(

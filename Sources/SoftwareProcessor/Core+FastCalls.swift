@@ -30,7 +30,7 @@ extension Core {
 
   func executeSYSCALL(_ instruction: Instruction) throws(Interruption) {
     guard is64BitMode, efer.contains(.sce) else { throw raise(.invalidOpcode) }
-    self[.rcx] = nextInstruction(instruction)
+    self[.rcx] = next(after: instruction)
     self[.r11] = rflags & ~RFLAGS.rf.rawValue
     let msrs = cpu.pointee.msrs
     setFlags(0, mask: msrs.sfmask & ~2 | RFLAGS.rf.rawValue)

@@ -3,21 +3,6 @@ import X86
 
 // The operands of system instructions, which are executed from their decoded form.
 extension Core {
-  /// The offset in its segment of the memory operand of `instruction`.
-  func operandOffset(_ instruction: Instruction) -> UInt64 {
-    let address = instruction.address
-    var offset = UInt64(bitPattern: address.displacement)
-    if address.base == MemoryAddress.instructionPointer {
-      offset &+= rip &+ UInt64(instruction.length)
-    } else if address.base != MemoryAddress.none {
-      offset &+= self[register: address.base & 15]
-    }
-    if address.index != MemoryAddress.none {
-      offset &+= self[register: address.index & 15] &* UInt64(address.scale)
-    }
-    return cut(offset, to: instruction.addressSize)
-  }
-
   /// The general-purpose register of a register operand, cut to its size.
   func registerValue(_ operand: Operand, size: UInt8) -> UInt64 {
     cut(self[register: operand.register & 15], to: size)
@@ -39,7 +24,7 @@ extension Core {
     _ operand: Operand, of instruction: Instruction, size: UInt8
   ) throws(Interruption) -> UInt64 {
     guard operand.kind == .memory else { return registerValue(operand, size: size) }
-    return try loadSized(instruction.address.segment, operandOffset(instruction), size: size)
+    return try loadSized(instruction.address.segment, offset(of: instruction), size: size)
   }
 
   /// Writes a register or memory operand of `size` bytes.
@@ -47,7 +32,7 @@ extension Core {
     _ operand: Operand, of instruction: Instruction, _ value: UInt64, size: UInt8
   ) throws(Interruption) {
     guard operand.kind == .memory else { return setRegister(operand.register, value, size: size) }
-    try storeSized(value, instruction.address.segment, operandOffset(instruction), size: size)
+    try storeSized(value, instruction.address.segment, offset(of: instruction), size: size)
   }
 
   /// Reads 1, 2, 4 or 8 bytes from a segment with all of its checks.

@@ -7,7 +7,7 @@ extension Core {
   func executeINVLPG(_ instruction: Instruction) throws(Interruption) {
     try requireCPL0()
     guard instruction.operand0.kind == .memory else { throw raise(.invalidOpcode) }
-    let linear = flatAddress(instruction.address.segment, operandOffset(instruction))
+    let linear = flatAddress(instruction.address.segment, offset(of: instruction))
     if nonRoot.pointee.primary.contains(.invlpgExiting) {
       throw vmExit(.invlpg, qualification: linear)
     }
@@ -24,7 +24,7 @@ extension Core {
       throw invalidationExit(.invpcid, instruction)
     }
     let segment = instruction.address.segment
-    let offset = operandOffset(instruction)
+    let offset = self.offset(of: instruction)
     let descriptor = try loadSized(segment, offset, size: 8)
     let linear = try loadSized(segment, cut(offset &+ 8, to: instruction.addressSize), size: 8)
     let type = registerValue(instruction.operand0, size: is64BitMode ? 8 : 4)

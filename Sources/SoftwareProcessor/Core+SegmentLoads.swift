@@ -111,7 +111,7 @@ extension Core {
   func executeLoadFarPointer(_ register: SegmentRegister, _ instruction: Instruction) throws(Interruption) {
     guard instruction.operand1.kind == .memory else { throw raise(.invalidOpcode) }
     let size = instruction.operandSize
-    let base = operandOffset(instruction)
+    let base = self.offset(of: instruction)
     let offset = try loadSized(instruction.address.segment, base, size: size)
     let above = cut(base &+ UInt64(size), to: instruction.addressSize)
     let selector = try loadSized(instruction.address.segment, above, size: 2)

@@ -20,7 +20,7 @@ extension Core {
     case .int, .int1, .int3, .into: try executeSoftwareInterrupt(instruction)
     default: try executeSequential(instruction)
     }
-    rip = nextInstruction(instruction)
+    rip = next(after: instruction)
   }
 
   /// The instructions after which the next one follows.

@@ -35,11 +35,6 @@ extension Core {
     return pointer & 0xFFFF_FFFF
   }
 
-  /// The address of the instruction after `instruction`, which is at `rip`.
-  func nextInstruction(_ instruction: Instruction) -> UInt64 {
-    instructionPointer(rip &+ UInt64(instruction.length))
-  }
-
   /// The low `size` bytes of `value`.
   func cut(_ value: UInt64, to size: UInt8) -> UInt64 {
     size >= 8 ? value : value & ((1 << (UInt64(size) &* 8)) &- 1)

@@ -64,6 +64,18 @@ private typealias Place = SystemGuest.Place
     #expect(guest.vmcs[.idtVectoringInformation] == 0)
   }
 
+  @Test func realModeExceptionsHaveNoErrorCode() throws {
+    let guest = try SystemGuest()
+    guest.enterRealMode()
+    guest.place([0xCD, 0x10], at: 0x8000)  // int 10h
+    guest.vmcs[.guestIDTRLimit] = 0x3F
+    guest.vmcs[.exceptionBitmap] = 1 << 13
+    guest.expectExit(.exceptionOrNMI)
+    #expect(guest.vmcs[.exitInterruptionInformation] == 0x8000_030D)
+    #expect(guest.vmcs[.exitInterruptionErrorCode] == 0)
+    #expect(guest.vmcs[.idtVectoringInformation] == 0x8000_0410)
+  }
+
   @Test func injectsAnExternalInterrupt() throws {
     let guest = try SystemGuest([0x90])
     guest.setGate(0x51, to: Place.handler)
