@@ -2,7 +2,7 @@ import Translation
 import VMX
 import X86
 
-/// The composed EPTs: ept02 for each of the EPT pointers that L1 used last, filled on demand.
+/// The composed EPTs: ept02 for each of the EPT pointers that L1 used last, filled ahead or on demand.
 ///
 /// Notation: an L2-physical address is mapped by ept12 to L1-physical, and by ept01 to L0-physical. A leaf of ept02
 /// maps the 4-KByte page at once, with the permissions that both give.
@@ -17,6 +17,8 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
     var eptp12: UInt64?
     /// When it was used last.
     var stamp: UInt64 = 0
+    /// Whether nothing has been composed since it was selected or dropped.
+    var isEmpty = true
   }
 
   let pages: Pages
@@ -71,8 +73,15 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
     return dropped
   }
 
+  /// Whether the current composed EPT has no mapping yet.
+  var isCurrentEmpty: Bool {
+    get { roots[current].isEmpty }
+    set { roots[current].isEmpty = newValue }
+  }
+
   /// Frees the tables under a root, and clears it.
   mutating func drop(slot: Int) {
+    roots[slot].isEmpty = true
     EPTTable.freeTables(under: roots[slot].page.bytes, level: 4, pages)
   }
 
@@ -81,6 +90,7 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
     _ guest: PhysicalAddress<L2>, to page: PhysicalAddress<L0>, _ permissions: Permissions, memoryType: UInt8,
     counting work: inout WorkCounters
   ) -> Bool {
+    isCurrentEmpty = false
     var table = roots[current].page.bytes
     var level: UInt64 = 4
     while level > 1 {

@@ -39,19 +39,23 @@ extension VirtualVMX {
     do throws(ExtendedFault) {
       mapping = try walkEPT12(guest, access)
     } catch {
+      reflectedViolation = guest
       return Self.outcome(of: error, qualification)
     }
     work.memoryReads &+= UInt64(mapping.references)
     return compose(guest, access, mapping)
   }
 
+  /// The EPT that vmcs12's EPTP describes.
+  var paging12: ExtendedPaging {
+    ExtendedPaging(eptp: vmcs12Region[.eptPointer], physicalAddressWidth: physicalAddressWidth)
+  }
+
   /// Walks ept12 as the processor would for `access`, setting accessed and dirty flags if L1 enabled them.
   func walkEPT12(
     _ guest: PhysicalAddress<L2>, _ access: ExtendedAccess
   ) throws(ExtendedFault) -> ExtendedMapping<L1> {
-    let paging = ExtendedPaging(
-      eptp: vmcs12Region[.eptPointer], physicalAddressWidth: physicalAddressWidth)
-    let mapping = try paging.translate(guest, for: access, in: EPT12Structures(memory: memory))
+    let mapping = try paging12.translate(guest, for: access, in: EPT12Structures(memory: memory))
     if mapping.permissions == .execute, !capabilities.eptAndVPID.contains(.executeOnly) {
       throw .misconfiguration
     }
@@ -62,19 +66,23 @@ extension VirtualVMX {
   mutating func compose(
     _ guest: PhysicalAddress<L2>, _ access: ExtendedAccess, _ mapping: ExtendedMapping<L1>
   ) -> EPTOutcome {
-    guard let host = memory.hostPage(of: mapping.address),
-      host.permissions.contains(Permissions(for: access.kind))
+    guard let (page, permissions) = product(of: mapping),
+      page.permissions.contains(Permissions(for: access.kind))
     else { return .forL0(mapping.address) }
-    var permissions = mapping.permissions.intersection(host.permissions)
-    // The first write has to set ept12's dirty flag, so that ept02 lets writes through only after it.
-    if !mapping.isDirty { permissions.remove(.write) }
-    guard permissions.contains(.read) || allowsExecuteOnly(permissions) else {
-      return .forL0(mapping.address)
-    }
-    if fill(guest, host, permissions) { return .filled }
+    if fill(guest, page, permissions) { return .filled }
     // The pool is exhausted: the composed EPTs are only a cache, so that all of them can be dropped.
     dropComposed(matching: nil)
-    return fill(guest, host, permissions) ? .filled : .exhausted
+    return fill(guest, page, permissions) ? .filled : .exhausted
+  }
+
+  /// The page of L0 that ept12's `mapping` and ept01 lead to, and what both allow; nil if that is nothing.
+  func product(of mapping: ExtendedMapping<L1>) -> (page: HostPage, permissions: Permissions)? {
+    guard let page = memory.hostPage(of: mapping.address) else { return nil }
+    var permissions = mapping.permissions.intersection(page.permissions)
+    // The first write has to set ept12's dirty flag, so that ept02 lets writes through only after it.
+    if !mapping.isDirty { permissions.remove(.write) }
+    guard permissions.contains(.read) || allowsExecuteOnly(permissions) else { return nil }
+    return (page, permissions)
   }
 
   /// Whether ept02 may map a page with `permissions` that lack reading.

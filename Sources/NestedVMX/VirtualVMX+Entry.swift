@@ -51,6 +51,7 @@ extension VirtualVMX {
   /// Merges vmcs02 and turns to it.
   mutating func enterL2(launching: Bool) {
     merge.eptPointer = eptPointer02()
+    composeAhead()
     merge.vpid = vpid02
     prepareVPID()
     mergeBitmaps()

@@ -61,6 +61,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   let vmcs12Region: VMCS
   let ownPages: OwnPages
   var composed: ComposedEPT<Pages>
+  /// The page of the last EPT violation that L1 was given, until the next VM entry.
+  var reflectedViolation: PhysicalAddress<L2>?
   var pendingInvalidations = PendingInvalidations()
   var merge = MergeContext()
   /// Whether the merge has seen vmcs01's MSR bitmap: the words that let an MSR through.

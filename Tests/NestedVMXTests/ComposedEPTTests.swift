@@ -10,36 +10,18 @@ struct ComposedEPTTests {
 
   init() throws {
     machine = try TestMachine()
-    // ept12: L2-physical 0 is L1-physical 0x40000, 0x1000 is 0x41000, and so on.
-    machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
-    machine.memory[TestMachine.ept12 + 0x1000] = (TestMachine.ept12 + 0x2000) | 7
-    machine.memory[TestMachine.ept12 + 0x2000] = (TestMachine.ept12 + 0x3000) | 7
+    machine.setTablesOfEPT12()
     setLeaf(0, 0x4_0000 | 0x37)
     machine.launch()
   }
 
-  private func setLeaf(_ index: UInt64, _ entry: UInt64) {
-    machine.memory[TestMachine.ept12 + 0x3000 + index * 8] = entry
-  }
+  private func setLeaf(_ index: UInt64, _ entry: UInt64) { machine.setLeafOfEPT12(index, entry) }
 
   private func violate(_ address: UInt64, _ qualification: UInt64 = 0x181) -> Route {
-    machine.vmx.vmcs02[.guestPhysicalAddress] = address
-    return machine.exitL2(.eptViolation, qualification: qualification)
+    machine.violate(address, qualification)
   }
 
-  /// What the processor would find in ept02.
-  private func leaf(_ address: UInt64) -> UInt64? {
-    var table = machine.vmx.vmcs02[.eptPointer] & 0xF_FFFF_FFFF_F000
-    for level: UInt64 in [4, 3, 2, 1] {
-      guard let bytes = machine.pages.pointer(to: PhysicalAddress(table)) else { return nil }
-      let index = Int(address >> (12 + 9 * (level - 1)) & 0x1FF)
-      let entry = bytes.load(fromByteOffset: index * 8, as: UInt64.self)
-      if level == 1 { return entry == 0 ? nil : entry }
-      if entry & 7 == 0 { return nil }
-      table = entry & 0xF_FFFF_FFFF_F000
-    }
-    return nil
-  }
+  private func leaf(_ address: UInt64) -> UInt64? { machine.leafOfEPT02(address) }
 
   @Test func pointerIsValid() {
     let pointer = EPTPointer(rawValue: machine.vmx.vmcs02[.eptPointer])
