@@ -73,7 +73,7 @@ public struct ExperimentRun: Sendable {
     var configuration = MachineConfiguration(image: guest.image)
     configuration.commandLine = Guest.commandLine(workload: test.workload, iterations: manifest.iterations)
     configuration.memorySize = manifest.memory
-    configuration.vmcsShadowing = test.vmcsShadowing
+    configuration.nested.vmcsShadowing = test.vmcsShadowing
     let machine = try Laboratory.machine(configuration)
     willRun(test) { machine.requestStop($0) }
     let result = machine.run()

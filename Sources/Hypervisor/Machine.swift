@@ -79,7 +79,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     do throws(NestedSetupError) {
       vmx = try VirtualVMX(
         vmcs01: vmcs01, registers: processor.registers, processor: processor.capabilities, memory: ram,
-        pages: pool, policy: nestedPolicy, physicalAddressWidth: L1RAM.physicalAddressWidth)
+        pages: pool, policy: configuration.nested, physicalAddressWidth: L1RAM.physicalAddressWidth)
     } catch {
       return RunResult(
         .internalError(sentence: "the pool of L0's own pages is too small for the nested machine"))
@@ -89,13 +89,6 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     let end = cpu.run()
     cpu.log.finish(at: processor.clock.pointee.cycles)
     return RunResult(outcome(end), cpu)
-  }
-
-  private var nestedPolicy: NestedPolicy {
-    switch configuration.vmcsShadowing {
-    case .off: NestedPolicy(vmcsShadowing: .off)
-    case .hardware: NestedPolicy(vmcsShadowing: .hardware)
-    }
   }
 
   private func outcome(_ end: RunEnd) -> RunOutcome {

@@ -1,13 +1,11 @@
 import CostModel
+import NestedVMX
 import Trace
 
-/// Whether L0 lets L1's VMREAD and VMWRITE through to a shadow VMCS (SDM, "VMCS Shadowing").
-public enum VMCSShadowingPolicy: String, CaseIterable, Sendable {
-  /// Every VMREAD and VMWRITE of L1 exits to L0.
-  case off
-  /// Those of the fields in the shadow list complete without an exit.
-  case hardware
-}
+// The words of the nested core that a configuration is written in.
+public typealias NestedPolicy = NestedVMX.NestedPolicy
+public typealias VMCSShadowingPolicy = NestedVMX.VMCSShadowingPolicy
+public typealias EPTCompositionPolicy = NestedVMX.EPTCompositionPolicy
 
 /// What a machine is made of.
 public struct MachineConfiguration: Sendable {
@@ -19,8 +17,8 @@ public struct MachineConfiguration: Sendable {
   public var bootProtocol: BootProtocol?
   /// L1's memory in bytes: a multiple of 4 KByte from ``minimumMemory``.
   public var memorySize: UInt64 = 256 << 20
-  /// VMCS shadowing for L1.
-  public var vmcsShadowing = VMCSShadowingPolicy.off
+  /// How L0 runs the nested machine.
+  public var nested = NestedPolicy(eptComposition: .ahead)
   /// The number of guest instructions after which the run stops, or nil for none.
   public var instructionLimit: UInt64?
   /// What becomes of the exits beside being counted.

@@ -15,7 +15,7 @@ public struct NestedPolicy: Equatable, Sendable {
 }
 
 /// The use of SDM VMCS shadowing in vmcs01.
-public enum VMCSShadowingPolicy: UInt8, CaseIterable, Sendable {
+public enum VMCSShadowingPolicy: String, CaseIterable, Sendable {
   /// Every VMREAD and VMWRITE of L1 exits to L0.
   case off
   /// The fields of ``ShadowedFields`` are read and written in a shadow VMCS, without a VM exit.
@@ -23,9 +23,9 @@ public enum VMCSShadowingPolicy: UInt8, CaseIterable, Sendable {
 }
 
 /// When L0 composes a page of ept12 with ept01 into ept02.
-public enum EPTCompositionPolicy: UInt8, CaseIterable, Sendable {
+public enum EPTCompositionPolicy: String, CaseIterable, Sendable {
   /// When L2 first touches the page: an EPT violation of L2 that L0 keeps.
-  case onDemand
+  case onDemand = "on-demand"
   /// Before L2 can touch it, as far as ``CompositionBudget`` goes: at the VM entry that finds ept02 empty, what ept12
   /// maps; at the one that follows an EPT violation given to L1, the page that L1 has just dealt with. Whatever
   /// that leaves out is composed on demand.

@@ -14,6 +14,7 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension VMCSShadowingPolicy: ExpressibleByArgument {}
+extension EPTCompositionPolicy: ExpressibleByArgument {}
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -50,6 +51,9 @@ struct RunCommand: ParsableCommand {
 
   @Option(help: "Whether L1's VMREAD and VMWRITE may complete on a shadow VMCS without an exit.")
   var vmcsShadowing = VMCSShadowingPolicy.off
+
+  @Option(help: "When ept02 gets its mappings: before L2 needs them, or by an exit of L2 for each page.")
+  var eptComposition = EPTCompositionPolicy.ahead
 
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
@@ -114,7 +118,8 @@ struct RunCommand: ParsableCommand {
     var configuration = MachineConfiguration(image: source.image)
     configuration.commandLine = commandLine
     configuration.memorySize = memory
-    configuration.vmcsShadowing = vmcsShadowing
+    configuration.nested.vmcsShadowing = vmcsShadowing
+    configuration.nested.eptComposition = eptComposition
     configuration.instructionLimit = limitInstructions
     configuration.serialOutput = { console.receive($0) }
     return configuration

@@ -29,7 +29,7 @@ struct RunReport {
     var text = "\n" + heading + "\n\n"
     if !result.exits.isEmpty { text += ExitTable.table(result.exits).rendered() + "\n" }
     text += ExitTable.sentence(multiplication) + "\n"
-    if configuration.vmcsShadowing == .hardware { text += shadowing + "\n" }
+    if configuration.nested.vmcsShadowing == .hardware { text += shadowing + "\n" }
     text += cost + "\n"
     for failure in result.entryFailures { text += Self.text(failure) }
     if result.outcome.isSuccess { text += "\(result.outcome)\n" }
@@ -40,7 +40,7 @@ struct RunReport {
     var parts = [guest]
     if let workload { parts.append("workload \(workload)") }
     if let iterations { parts.append("\(grouped(iterations)) iterations") }
-    parts.append("VMCS shadowing \(configuration.vmcsShadowing.rawValue)")
+    parts.append("VMCS shadowing \(configuration.nested.vmcsShadowing.rawValue)")
     parts.append("\(processor) processor")
     return parts.joined(separator: ", ")
   }
@@ -71,7 +71,8 @@ struct RunReport {
       "schema": .string(Self.schema), "guest": .string(guest),
       "workload": workload.map(JSONValue.string) ?? .null,
       "iterations": iterations.map(JSONValue.unsigned) ?? .null, "processor": .string(processor),
-      "vmcsShadowing": .string(configuration.vmcsShadowing.rawValue),
+      "vmcsShadowing": .string(configuration.nested.vmcsShadowing.rawValue),
+      "eptComposition": .string(configuration.nested.eptComposition.rawValue),
       "memory": .unsigned(configuration.memorySize), "commandLine": .string(configuration.commandLine),
       "costTable": .string(configuration.costs.name), "outcome": outcome,
       "instructions": .unsigned(result.instructions), "virtualCycles": .unsigned(result.virtualCycles),

@@ -25,6 +25,11 @@ struct GuestRun {
   var serial: String
 
   var trees: [ExitTree] { ExitTree.trees(in: result.events) }
+
+  /// The number of L2's exits that L1 never saw.
+  var exitsOfL2KeptByL0: UInt64 {
+    result.exits.filter { $0.from == .l2 && $0.routedTo == .l0 }.reduce(0) { $0 + $1.count }
+  }
 }
 
 /// Why a run could not begin.

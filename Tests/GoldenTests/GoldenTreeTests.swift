@@ -24,7 +24,7 @@ struct GoldenCase: CustomTestStringConvertible {
 
   func run(by bootProtocol: BootProtocol? = nil) throws -> GuestRun {
     try runCommitted("minimal", commandLine) {
-      $0.vmcsShadowing = shadowing
+      $0.nested.vmcsShadowing = shadowing
       $0.bootProtocol = bootProtocol
     }
   }
@@ -93,6 +93,20 @@ struct GoldenCase: CustomTestStringConvertible {
       #expect(hardware.trees.map { $0.children.map { "\($0.reasonName)" } } == expected, "\(workload)")
       #expect(hardware.result.sync.shadowFills > 20)
       #expect(off.result.sync.shadowFills == 0)
+    }
+  }
+
+  /// The policy moves ept02's fills between VM entries and exits of L2, and touches nothing that L1 does.
+  @Test func compositionOnDemandAddsOnlyExitsThatL0Keeps() throws {
+    for workload in ["cpuid", "memory", "none"] {
+      let golden = GoldenCase(workload: workload, iterations: 20, shadowing: .off)
+      let ahead = try golden.run()
+      let onDemand = try runCommitted("minimal", golden.commandLine) {
+        $0.nested.eptComposition = .onDemand
+      }
+      #expect(onDemand.trees.map(\.text) == ahead.trees.map(\.text), "\(workload)")
+      #expect(ahead.exitsOfL2KeptByL0 == 0, "\(workload)")
+      #expect(onDemand.exitsOfL2KeptByL0 > 0, "\(workload)")
     }
   }
 
