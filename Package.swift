@@ -2,7 +2,7 @@
 import PackageDescription
 
 // Hot paths cross module boundaries (NestedVMX under Hypervisor, Trace under both), so release builds
-// specialise across them; ARCHITECTURE.md, "Building for speed", has the measured difference.
+// specialise across them (ARCHITECTURE.md, "Building for speed").
 let optimised: [SwiftSetting] = [
   .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
 ]

@@ -20,7 +20,7 @@ import Trace
       configuration.commandLine = "workload=\(workload) iterations=20"
       configuration.memorySize = 32 << 20
       configuration.instructionLimit = 60_000
-      configuration.vmcsShadowing = shadowing
+      configuration.nested.vmcsShadowing = shadowing
       let machine = try Machine(configuration) { memory in
         guard let processor = SoftwareCPU(memory: memory) else { throw ProcessorUnavailable() }
         return MeddlingProcessor(processor, seed: seed &* 0x9E37_79B9, rarity: 20 + seed % 60)
