@@ -19,6 +19,12 @@ public protocol VMXProcessor: AnyObject {
   /// The machine's clock and its limits.
   var clock: UnsafeMutablePointer<VirtualClock> { get }
 
+  /// The vector of an external interrupt that waits for the guest, or nil. Its delivery, and its acknowledgement on a
+  /// VM exit, take it away.
+  var externalInterrupt: UInt8? { get set }
+  /// Whether a nonmaskable interrupt waits; its delivery or its VM exit takes it away.
+  var isNMIPending: Bool { get set }
+
   /// Enters the guest that `vmcs` describes and returns at its VM exit, or when the clock's limit or a stop request
   /// ends the run before one. The guest's state is then in `vmcs`, and can be entered again.
   func enter(_ vmcs: VMCS) -> EntryOutcome

@@ -25,6 +25,15 @@ final class MeddlingProcessor: VMXProcessor {
   var registers: UnsafeMutablePointer<RegisterFile> { inner.registers }
   var clock: UnsafeMutablePointer<VirtualClock> { inner.clock }
 
+  var externalInterrupt: UInt8? {
+    get { inner.externalInterrupt }
+    set { inner.externalInterrupt = newValue }
+  }
+  var isNMIPending: Bool {
+    get { inner.isNMIPending }
+    set { inner.isNMIPending = newValue }
+  }
+
   func enter(_ vmcs: VMCS) -> EntryOutcome {
     let outcome = inner.enter(vmcs)
     if case .exit(let reason) = outcome, reason.basic == .vmwrite, random.next() % rarity == 0 {

@@ -13,6 +13,8 @@ final class ScriptedProcessor: VMXProcessor {
   let memory: PhysicalMemory
   let registers: UnsafeMutablePointer<RegisterFile>
   let clock: UnsafeMutablePointer<VirtualClock>
+  var externalInterrupt: UInt8?
+  var isNMIPending = false
   var steps: [Step] = []
   /// Sees each VMCS as it is entered, before the event that it injects is taken.
   var onEntry: (VMCS) -> Void = { _ in }
