@@ -85,7 +85,7 @@ extension CPUIDPolicy {
     CPUIDResult(eax: highest, ebx: word("Genu"), ecx: word("ntel"), edx: word("ineI"))
   }
 
-  /// Family 6, and a model that Intel has given to no processor with quirks that a guest would work around.
+  /// Family 6, model 5EH, stepping 3: a Skylake, whose VMX has VMCS shadowing and all else that is promised here.
   static let processorSignature: UInt32 = 0x0005_06E3
 
   static let features: CPUIDResult = {
