@@ -27,9 +27,11 @@ extension EntryCheck {
       "bits 63:32 are 0 if IA-32e mode guest is 0 or CS.L is 0"
     ) { vmcs, field in !(vmcs.isIA32eModeGuest && vmcs.rights(.cs).isLong) && vmcs[field] >> 32 != 0 },
     EntryCheck(
-      .guestRIPAndRFLAGS, .guestRIP, "RIP in 64-bit mode is canonical",
-      "it is a canonical address"
-    ) { vmcs, field in vmcs.isIA32eModeGuest && vmcs.rights(.cs).isLong && vmcs.isNotCanonical(field) },
+      .guestRIPAndRFLAGS, .guestRIP, "RIP in 64-bit mode is within the linear-address width",
+      "bits 63:N are identical, where N is the linear-address width"
+    ) { vmcs, field in
+      vmcs.isIA32eModeGuest && vmcs.rights(.cs).isLong && vmcs.exceedsLinearWidth(field)
+    },
     EntryCheck(
       .guestRIPAndRFLAGS, .guestRFLAGS, "RFLAGS has no reserved bits",
       "bits 63:22, 15, 5 and 3 are 0, and bit 1 is 1"

@@ -28,6 +28,12 @@ extension EntryInspection {
     !AddressForm.isCanonical(self[field], width: environment.linearWidth)
   }
 
+  /// Whether the bits of `field` from the linear-address width on are not identical. Unlike a canonical address, it may
+  /// differ from them in the bit below: so RIP is saved when it has run past the end of the lower half.
+  func exceedsLinearWidth(_ field: VMCSField) -> Bool {
+    !AddressForm.isCanonical(self[field], width: environment.linearWidth &+ 1)
+  }
+
   /// Whether the MSR area at `field` with the number of entries in `count` has its last byte beyond the width.
   func areaExceedsPhysicalWidth(_ field: VMCSField, count: VMCSField) -> Bool {
     let (last, overflows) = self[field].addingReportingOverflow(self[count] &* MSREntry.size &- 1)

@@ -96,7 +96,7 @@ extension Case {
       bits("IDTR limit has 16 bits", .guestIDTRLimit, 0x1_0000),
       bits(
         "RIP outside 64-bit mode has 32 bits", .guestRIP, 1 << 32, prepare: { $0.leaveIA32eModeInGuest() }),
-      bits("RIP in 64-bit mode is canonical", .guestRIP, notCanonical),
+      bits("RIP in 64-bit mode is within the linear-address width", .guestRIP, 1 << 48),
       Case("RFLAGS has no reserved bits") { $0.vmcs[.guestRFLAGS] &= ~2 },
       Case(
         "RFLAGS.VM is of protected mode",

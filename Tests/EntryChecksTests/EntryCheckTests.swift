@@ -35,6 +35,13 @@ import X86
     }
   }
 
+  /// SDM, "Checks on Guest RIP, RFLAGS, and SSP": bit 47 is not among the bits that must be identical.
+  @Test func ripMayHaveRunPastTheLowerHalf() {
+    let machine = Machine()
+    machine.vmcs[.guestRIP] = 1 << 47
+    #expect(machine.violations == [])
+  }
+
   @Test(arguments: Case.all)
   func checkIsViolatedAlone(_ test: Case) {
     let machine = Machine()
