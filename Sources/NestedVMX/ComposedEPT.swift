@@ -79,6 +79,30 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
     set { roots[current].isEmpty = newValue }
   }
 
+  /// Takes the page of `guest` out of the composed EPT of every EPTP with the same EPT PML4 table as `eptp12`.
+  func unmap(_ guest: PhysicalAddress<L2>, matching eptp12: UInt64, counting work: inout WorkCounters) {
+    for slot in 0..<Self.slotCount {
+      guard let mine = roots[slot].eptp12, (mine ^ eptp12) & EPTEntry.addressMask == 0 else { continue }
+      unmap(guest, inSlot: slot, counting: &work)
+    }
+  }
+
+  func unmap(_ guest: PhysicalAddress<L2>, inSlot slot: Int, counting work: inout WorkCounters) {
+    var table = roots[slot].page.bytes
+    var level: UInt64 = 4
+    while level > 1 {
+      let entry = EPTTable.load(table, EPTTable.index(guest.rawValue, level))
+      work.memoryReads &+= 1
+      guard entry != 0, let next = pages.pointer(to: PhysicalAddress(entry & EPTEntry.addressMask)) else {
+        return
+      }
+      table = next
+      level &-= 1
+    }
+    EPTTable.store(0, table, EPTTable.index(guest.rawValue, 1))
+    work.memoryWrites &+= 1
+  }
+
   /// Frees the tables under a root, and clears it.
   mutating func drop(slot: Int) {
     roots[slot].isEmpty = true

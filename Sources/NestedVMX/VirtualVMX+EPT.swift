@@ -40,6 +40,11 @@ extension VirtualVMX {
       mapping = try walkEPT12(guest, access)
     } catch {
       reflectedViolation = guest
+      // An EPT violation invalidates the mapping that caused it (SDM volume 3, "Operations that Invalidate Cached
+      // Mappings"), so that L1 may change it without INVEPT. Bits 5:3 say that ept02 has one.
+      if qualification & 0x38 != 0 {
+        composed.unmap(guest, matching: vmcs12Region[.eptPointer], counting: &work)
+      }
       return Self.outcome(of: error, qualification)
     }
     work.memoryReads &+= UInt64(mapping.references)

@@ -127,6 +127,9 @@ extension Core {
       if isFinal { qualification.insert(.finalTranslation) }
       _ = vmExit(.eptViolation, qualification: qualification.rawValue)
       cpu.pointee.pending.guestLinearAddress = linear ?? 0
+      // An EPT violation invalidates the mapping that caused it (SDM volume 3, "Operations that Invalidate Cached
+      // Mappings"); bits 5:3 say that there is one.
+      if isFinal, let linear, bits & 0x38 != 0 { forgetTranslation(of: linear) }
     }
     cpu.pointee.pending.guestPhysicalAddress = fault.address
     cpu.pointee.pending.savesResumeFlag = true

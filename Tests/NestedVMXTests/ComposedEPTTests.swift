@@ -56,6 +56,20 @@ struct ComposedEPTTests {
     #expect(exit.qualification == 0x182 | 5 << 3)
   }
 
+  /// SDM, "Operations that Invalidate Cached Mappings": an EPT violation is one, so that L1 needs no INVEPT to change
+  /// the mapping that caused it.
+  @Test func violationOfL1DropsTheMapping() {
+    setLeaf(1, 0x4_1000 | 0x35)
+    #expect(violate(0x1000) == .keptByL0(.composedEPT))
+    guard case .reflectedToL1 = violate(0x1000, 0x182 | 5 << 3) else {
+      Issue.record("kept")
+      return
+    }
+    #expect(leaf(0x1000) == nil)
+    #expect(violate(0x0) == .keptByL0(.composedEPT))
+    #expect(leaf(0x0) != nil)
+  }
+
   @Test func ept12ViolationGoesToL1() {
     guard case .reflectedToL1(let exit) = violate(0x5678, 0x181) else {
       Issue.record("kept")
