@@ -27,13 +27,16 @@ extension VirtualCPU {
   /// Gives an exit of L2 to L1.
   mutating func reflect(_ exit: ExitInformation) { perform(vmx.reflect(exit)) }
 
+  // Between the levels the guest state of L2 is in vmcs02, that of L1 in vmcs01.
+  private var l1: RunningGuest { RunningGuest(vmcs: vmx.vmcs01, registers: registers, work: work) }
+  private var l2: RunningGuest { RunningGuest(vmcs: vmx.vmcs02, registers: registers, work: work) }
+
   /// The MSRs that a VM exit to L1 stores and loads. A failure is a VMX abort, which shuts the machine down.
   private mutating func perform(_ reflection: Reflection) {
-    // The guest state of L2 is in vmcs02 still, that of L1 in vmcs01.
-    let l2 = RunningGuest(vmcs: vmx.vmcs02, registers: registers, work: work)
-    let l1 = RunningGuest(vmcs: vmx.vmcs01, registers: registers, work: work)
     if !store(reflection.storeMSRs, from: l2) {
       abort(.savingGuestMSRs)
+    } else if let cause = reflection.abort {
+      abort(cause)
     } else if load(reflection.loadMSRs, into: l1) != nil {
       abort(.loadingHostMSRs)
     }
@@ -41,7 +44,6 @@ extension VirtualCPU {
 
   /// The MSRs that a VM entry loads for L2. A failure is a failed VM entry.
   private mutating func loadMSRsAtEntry(_ list: MSRList) {
-    let l2 = RunningGuest(vmcs: vmx.vmcs02, registers: registers, work: work)
     guard let position = load(list, into: l2) else { return }
     perform(vmx.failEntry(loadingEntry: position))
   }
@@ -59,11 +61,13 @@ extension VirtualCPU {
 
   /// Stores the MSRs of `list` for `guest`; false if one of them cannot be stored.
   ///
+  /// The time-stamp counter is stored as L1 would read it: a VM exit does not add L2's offset.
   /// Source: SDM volume 3, "Saving MSRs".
   private mutating func store(_ list: MSRList, from guest: RunningGuest) -> Bool {
     for position in 0..<list.count {
       let entry = vmx.entry(position, of: list)
-      guard !entry.mustNotBeStored, let value = readMSR(entry.index, of: guest),
+      let isTSC = entry.index == ModelSpecificRegister.timeStampCounter.rawValue
+      guard !entry.mustNotBeStored, let value = readMSR(entry.index, of: isTSC ? l1 : guest),
         vmx.store(value, inEntry: position, of: list)
       else { return false }
     }
@@ -72,9 +76,16 @@ extension VirtualCPU {
 
   private mutating func abort(_ cause: VMXAbort) {
     vmx.abort(cause)
+    let refused =
+      switch cause {
+      case .savingGuestMSRs: "an MSR of its store list"
+      case .hostPDPTEChecking: "a page-directory-pointer-table entry of the host"
+      default: "an MSR of its load list"
+      }
     outcome = .shutdown(
-      sentence: "a VM exit from L2 to L1 ended in VMX abort \(cause.rawValue), because an MSR of its "
-        + "\(cause == .savingGuestMSRs ? "store" : "load") list was refused, and the machine shut down")
+      sentence:
+        "a VM exit from L2 to L1 ended in VMX abort \(cause.rawValue), because \(refused) was refused, "
+        + "and the machine shut down")
   }
 }
 

@@ -7,10 +7,13 @@ public struct Reflection: Equatable, Sendable {
   public var storeMSRs: MSRList
   /// MSRs to be loaded for L1 (guest state is in vmcs01). If one fails: `abort(.loadingHostMSRs)`.
   public var loadMSRs: MSRList
+  /// Why the host state could not be loaded between the two, or nil. It is for `abort(_:)` once L2's MSRs are stored.
+  public var abort: VMXAbort?
 
-  public init(storeMSRs: MSRList = .none, loadMSRs: MSRList = .none) {
+  public init(storeMSRs: MSRList = .none, loadMSRs: MSRList = .none, abort: VMXAbort? = nil) {
     self.storeMSRs = storeMSRs
     self.loadMSRs = loadMSRs
+    self.abort = abort
   }
 }
 

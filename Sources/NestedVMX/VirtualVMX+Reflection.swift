@@ -55,13 +55,15 @@ extension VirtualVMX {
 
   /// What failed exits and failed VM entries have in common: L1's state from vmcs12's host state.
   mutating func returnToL1(storing storeMSRs: MSRList) -> Reflection {
-    loadHostState()
+    let pdptes = hostPDPTEs()
+    loadHostState(pdptes)
     if lastVPID == 0 { forgetLinearMappingsOfL1() }
     fillShadow()
     return Reflection(
       storeMSRs: storeMSRs,
       loadMSRs: MSRList(
-        address: vmcs12Region[.exitMSRLoadAddress], count: vmcs12Region[.exitMSRLoadCount]))
+        address: vmcs12Region[.exitMSRLoadAddress], count: vmcs12Region[.exitMSRLoadCount]),
+      abort: areValid(pdptes) ? nil : .hostPDPTEChecking)
   }
 }
 
@@ -115,13 +117,10 @@ extension VirtualVMX {
     vmcs12.entryControls = controls
   }
 
-  /// CR0 or CR4 of L2 for vmcs12: bits that L2 owns are in the register; bits that L1 owns cannot have changed; bits
-  /// that L0 alone owns have L2's value in the read shadow.
+  /// CR0 or CR4 of L2 for vmcs12: the register, but for the bits that L0 alone owns, whose value is in the read shadow.
   func controlRegister12(_ register: VMCSField, _ mask: VMCSField, _ shadow: VMCSField) -> UInt64 {
-    let mask12 = vmcs12Region[mask]
-    let mask01Only = vmcs02[mask] & ~mask12
-    return vmcs12Region[register] & mask12 | vmcs02[shadow] & mask01Only | vmcs02[register]
-      & ~(mask12 | mask01Only)
+    let mask01Only = vmcs02[mask] & ~vmcs12Region[mask]
+    return vmcs02[shadow] & mask01Only | vmcs02[register] & ~mask01Only
   }
 }
 
@@ -129,8 +128,7 @@ extension VirtualVMX {
 
 extension VirtualVMX {
   /// SDM volume 3, "Loading Host State".
-  mutating func loadHostState() {
-    let pdptes = hostPDPTEs()
+  mutating func loadHostState(_ pdptes: (UInt64, UInt64, UInt64, UInt64)) {
     for position in 0..<HostStateRow.all.count {
       let row = HostStateRow.all[position]
       guard let value = value(of: row.source, pdptes) else { continue }
@@ -226,12 +224,14 @@ extension VirtualVMX {
     return efer.rawValue
   }
 
-  /// L2's IA32_EFER and IA32_PAT, which vmcs02 always saves if the processor can; else L1's are unchanged.
-  var eferOfL2: UInt64 {
-    vmcs02.exitControls.contains(.saveEFER) ? vmcs02[.guestEFER] : vmcs01[.guestEFER]
-  }
+  /// L2's IA32_EFER and IA32_PAT, which vmcs02 always saves if the processor can; else L1's are unchanged, as they are
+  /// if the VM entry failed before it loaded L2's.
+  var eferOfL2: UInt64 { hasL2(saved: .saveEFER) ? vmcs02[.guestEFER] : vmcs01[.guestEFER] }
+  var patOfL2: UInt64 { hasL2(saved: .savePAT) ? vmcs02[.guestPAT] : vmcs01[.guestPAT] }
 
-  var patOfL2: UInt64 { vmcs02.exitControls.contains(.savePAT) ? vmcs02[.guestPAT] : vmcs01[.guestPAT] }
+  func hasL2(saved control: PrimaryExitControls) -> Bool {
+    vmcs12Region.exitReason.basic != .entryFailureInvalidGuestState && vmcs02.exitControls.contains(control)
+  }
 
   /// Sets CR0 or CR4 of L1: what L1 reads, and the register, in which the bits that L0 owns stay as they are.
   mutating func setControlRegister(
@@ -250,5 +250,12 @@ extension VirtualVMX {
       !vmcs12Region.exitControls.contains(.hostAddressSpaceSize)
       && CR4(rawValue: vmcs12Region[.hostCR4]).contains(.pae)
     return usesPAE ? pdptes(at: vmcs12Region[.hostCR3]) : (0, 0, 0, 0)
+  }
+
+  /// Whether no PDPTE that is present has a reserved bit set.
+  func areValid(_ pdptes: (UInt64, UInt64, UInt64, UInt64)) -> Bool {
+    let reserved = 0x1E6 | AddressForm.bitsBeyond(physicalWidth: physicalAddressWidth)
+    func isValid(_ entry: UInt64) -> Bool { entry & PagingEntry.present == 0 || entry & reserved == 0 }
+    return isValid(pdptes.0) && isValid(pdptes.1) && isValid(pdptes.2) && isValid(pdptes.3)
   }
 }

@@ -145,6 +145,23 @@ struct ReflectionTests {
     #expect(!machine.vmcs01.entryControls.contains(.ia32eModeGuest))
   }
 
+  /// SDM, "Checking and Loading Host Page-Directory-Pointer-Table Entries": a VMX abort.
+  @Test func invalidPDPTEOfTheHostAborts() {
+    machine.prepareVMCS12()
+    machine.vmcs12.exitControls.remove(.hostAddressSpaceSize)
+    machine.vmcs12.entryControls.remove(.ia32eModeGuest)
+    machine.vmcs12[.hostEFER] = 0
+    machine.vmcs12[.guestEFER] = 0
+    machine.vmcs12[.guestCSAccessRights] = 0xC09B
+    machine.vmcs12[.hostCR3] = 0x2_8000
+    machine.memory[0x2_8008] = 0x9007
+    machine.vmcs01[.guestEFER] = 0
+    machine.vmcs01[.guestCSAccessRights] = 0xC09B
+    machine.vmcs01[.guestCR0] = 0x33
+    #expect(machine.execute(.vmlaunch) == .enterL2(loadMSRs: .none))
+    #expect(machine.reflectFromL2(.cpuid)?.abort == .hostPDPTEChecking)
+  }
+
   @Test func withoutLoadControlsL1KeepsL2sValues() {
     machine.prepareVMCS12()
     machine.vmcs12.exitControls.subtract([.loadEFER, .loadPAT])
@@ -179,6 +196,18 @@ struct ReflectionTests {
     vmcs02[.guestCR0] |= CR0.cd.rawValue
     _ = machine.reflectFromL2(.cpuid)
     #expect(machine.vmcs01[.guestCR0] == 0x8001_0033 | CR0.cd.rawValue)
+  }
+
+  /// SDM, "Loading Guest Control Registers, Debug Registers, and MSRs": VM entry changes neither CD nor NW, whoever owns
+  /// them and whatever the field says.
+  @Test func cacheBitsThatL1OwnsStayAsL1HasThem() {
+    machine.prepareVMCS12()
+    machine.vmcs12[.cr0GuestHostMask] = .max
+    machine.vmcs12[.guestCR0] |= CR0([.cd, .nw]).rawValue
+    machine.execute(.vmlaunch)
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(machine.vmcs01[.guestCR0] == 0x8001_0033)
+    #expect(machine.vmread(.guestCR0) == 0x8001_0033)
   }
 
   @Test func bitsThatL0OwnsStayL0s() {
