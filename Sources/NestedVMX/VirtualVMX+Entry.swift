@@ -73,14 +73,19 @@ extension VirtualVMX {
     lastVPID = vpid
   }
 
-  /// A virtual-APIC page where L1 has no memory is backed by a page of L0, as an unclaimed bus would be by nothing.
+  /// A virtual-APIC page where L1 has no memory is backed by a page of L0, whose virtual TPR reads as all ones at each VM
+  /// entry, as an unclaimed bus does.
   mutating func mergeVirtualAPIC() {
     guard vmcs12Region.primaryProcessorBasedControls.contains(.useTPRShadow) else {
       merge.virtualAPICPage = 0
       return
     }
-    let page = memory.hostPage(of: PhysicalAddress(vmcs12Region[.virtualAPICAddress]))
-    merge.virtualAPICPage = (page?.address ?? ownPages.virtualAPIC.address).rawValue
+    if let page = memory.hostPage(of: PhysicalAddress(vmcs12Region[.virtualAPICAddress])) {
+      merge.virtualAPICPage = page.address.rawValue
+    } else {
+      ownPages.virtualAPIC.bytes.storeBytes(of: .max, toByteOffset: 0x80, as: UInt32.self)
+      merge.virtualAPICPage = ownPages.virtualAPIC.address.rawValue
+    }
   }
 
   /// The PDPTEs of L2: vmcs12's if L1 uses EPT, else those that L2's CR3 points to, as VM entry would load them.

@@ -93,6 +93,37 @@ struct EntryTests {
     #expect(machine.vmcs01[.guestRSP] == 0x7800)
   }
 
+  @Test func entryFailureKeepsTheMSRsOfL1() {
+    machine.prepareVMCS12()
+    machine.vmcs12.exitControls.subtract([.loadEFER, .loadPAT])
+    machine.execute(.vmlaunch)
+    machine.vmx.vmcs02[.guestEFER] = 0xD01
+    machine.vmx.vmcs02[.guestPAT] = 0x0606_0606_0606_0606
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs01[.guestEFER] = 0xD00
+    machine.vmcs01[.guestPAT] = 0x0007_0406_0007_0406
+    machine.vmcs12[.guestRFLAGS] = 0
+    machine.execute(.vmresume)
+    #expect(machine.vmcs01[.guestEFER] == 0xD00)
+    #expect(machine.vmcs01[.guestPAT] == 0x0007_0406_0007_0406)
+  }
+
+  /// The processor checks vmcs02's TPR threshold against the virtual TPR that it finds, as L0 has checked vmcs12's.
+  @Test func virtualTPRInAHoleReadsAsOnesAtEachEntry() {
+    machine.prepareVMCS12()
+    machine.vmcs12.primaryProcessorBasedControls.insert(.useTPRShadow)
+    machine.vmcs12[.virtualAPICAddress] = 0xFEE0_0000
+    machine.vmcs12[.tprThreshold] = 5
+    for instruction in [ExitReason.vmlaunch, .vmresume] {
+      #expect(machine.execute(instruction) == .enterL2(loadMSRs: .none))
+      let page = machine.pages.pointer(to: PhysicalAddress(machine.vmx.vmcs02[.virtualAPICAddress]))
+      #expect(page?.load(fromByteOffset: 0x80, as: UInt8.self) == 0xFF)
+      // L2 lowers its TPR.
+      page?.storeBytes(of: 0, toByteOffset: 0x80, as: UInt8.self)
+      _ = machine.reflectFromL2(.cpuid)
+    }
+  }
+
   @Test func linkPointerHasItsQualification() {
     machine.prepareVMCS12()
     machine.vmcs12[.vmcsLinkPointer] = 0x123
