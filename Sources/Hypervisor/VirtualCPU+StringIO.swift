@@ -73,7 +73,9 @@ extension VirtualCPU {
     let obeysSMAP = !RFLAGS(rawValue: guest.vmcs[.guestRFLAGS]).contains(.ac)
     let access = LinearAccess(kind, isUser: isUser, obeysSMAP: obeysSMAP)
     do throws(LinearFault<Never>) {
-      let mapping = try guest.linearPaging.translate(linear, for: access, in: L1Tables(ram: ram))
+      let paging = LinearPaging(
+        ofGuestOf: guest.vmcs, physicalAddressWidth: L1RAM.physicalAddressWidth)
+      let mapping = try paging.translate(linear, for: access, in: L1PageTables(memory: ram))
       work.pointee.memoryAccesses &+= UInt64(mapping.references)
       return mapping.address
     } catch {
@@ -87,25 +89,6 @@ extension VirtualCPU {
 struct StringFault: Error {
   var linear: UInt64
   var code: UInt32
-}
-
-/// L1's page tables as a walk reads them; a hole reads as ones, which is a reserved-bit fault.
-struct L1Tables: PagingStructures {
-  typealias Level = L1
-  typealias Failure = Never
-
-  let ram: L1RAM
-
-  func load(_ address: PhysicalAddress<L1>) -> UInt64 {
-    ram.translate(address, count: 8).flatMap { ram.memory.load($0, as: UInt64.self) } ?? .max
-  }
-
-  func setFlags(_ flags: UInt16, at address: PhysicalAddress<L1>) {
-    guard let place = ram.translate(address, count: 2),
-      let old = ram.memory.load(place, as: UInt16.self)
-    else { return }
-    ram.memory.store(old | flags, at: place)
-  }
 }
 
 /// The registers of a string instruction: which element is next, and how many there are.
@@ -154,25 +137,5 @@ struct StringOperation {
   /// A write of 32 bits clears the upper half, one of 16 bits keeps the rest.
   private func written(_ value: UInt64, over old: UInt64) -> UInt64 {
     mask == 0xFFFF ? old & ~mask | value : value
-  }
-}
-
-extension RunningGuest {
-  /// The paging of the guest.
-  var linearPaging: LinearPaging {
-    let cr0 = CR0(rawValue: vmcs[.guestCR0])
-    let cr4 = CR4(rawValue: vmcs[.guestCR4])
-    let efer = EFER(rawValue: vmcs[.guestEFER])
-    var controls: LinearPaging.Controls = []
-    if cr0.contains(.wp) { controls.insert(.writeProtect) }
-    if cr4.contains(.pse) { controls.insert(.pageSizeExtensions) }
-    if cr4.contains(.smep) { controls.insert(.supervisorExecutionPrevention) }
-    if cr4.contains(.smap) { controls.insert(.supervisorAccessPrevention) }
-    if efer.contains(.nxe) { controls.insert(.executeDisable) }
-    return LinearPaging(
-      mode: PagingMode(
-        paging: cr0.contains(.pg), pae: cr4.contains(.pae), longModeActive: efer.contains(.lma)),
-      cr3: vmcs[.guestCR3], controls: controls, physicalAddressWidth: L1RAM.physicalAddressWidth,
-      pdptes: (vmcs[.guestPDPTE0], vmcs[.guestPDPTE1], vmcs[.guestPDPTE2], vmcs[.guestPDPTE3]))
   }
 }

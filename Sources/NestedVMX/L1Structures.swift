@@ -19,15 +19,17 @@ struct EPT12Structures<Memory: L1Memory>: PagingStructures {
 }
 
 /// L1's memory as a walk of L1's own page tables reads it. A hole reads as all ones, which is a reserved-bit fault.
-struct L1PageTables<Memory: L1Memory>: PagingStructures {
-  typealias Level = L1
-  typealias Failure = Never
+package struct L1PageTables<Memory: L1Memory>: PagingStructures {
+  package typealias Level = L1
+  package typealias Failure = Never
 
-  let memory: Memory
+  package let memory: Memory
 
-  func load(_ address: PhysicalAddress<L1>) -> UInt64 { memory.word(at: address) ?? .max }
+  package init(memory: Memory) { self.memory = memory }
 
-  func setFlags(_ flags: UInt16, at address: PhysicalAddress<L1>) {
+  package func load(_ address: PhysicalAddress<L1>) -> UInt64 { memory.word(at: address) ?? .max }
+
+  package func setFlags(_ flags: UInt16, at address: PhysicalAddress<L1>) {
     guard let bytes = memory.pointer(to: address, count: 2) else { return }
     bytes.storeBytes(of: bytes.loadUnaligned(as: UInt16.self) | flags, as: UInt16.self)
     memory.noteWrite(address, count: 2)

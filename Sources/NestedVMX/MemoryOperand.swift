@@ -5,8 +5,12 @@ import X86
 /// The memory operand of a VMX instruction of L1: its linear address, from the exit information in vmcs01.
 extension VirtualVMX {
   /// Whether L1 runs in 64-bit mode.
-  var isIn64BitMode: Bool {
-    EFER(rawValue: vmcs01[.guestEFER]).contains(.lma) && segmentRights(.cs).isLong
+  var isIn64BitMode: Bool { Self.isIn64BitMode(vmcs01) }
+
+  /// Whether the guest of `vmcs` runs in 64-bit mode.
+  static func isIn64BitMode(_ vmcs: VMCS) -> Bool {
+    EFER(rawValue: vmcs[.guestEFER]).contains(.lma)
+      && SegmentAccessRights(rawValue: UInt32(truncatingIfNeeded: vmcs[.guestCSAccessRights])).isLong
   }
 
   func segmentRights(_ segment: SegmentRegister) -> SegmentAccessRights {
@@ -74,22 +78,7 @@ extension VirtualVMX {
 extension VirtualVMX {
   /// The paging of L1, as the processor would use it.
   var linearPaging: LinearPaging {
-    let cr0 = CR0(rawValue: vmcs01[.guestCR0])
-    let cr4 = CR4(rawValue: vmcs01[.guestCR4])
-    let efer = EFER(rawValue: vmcs01[.guestEFER])
-    var controls: LinearPaging.Controls = []
-    if cr0.contains(.wp) { controls.insert(.writeProtect) }
-    if cr4.contains(.pse) { controls.insert(.pageSizeExtensions) }
-    if cr4.contains(.smep) { controls.insert(.supervisorExecutionPrevention) }
-    if cr4.contains(.smap) { controls.insert(.supervisorAccessPrevention) }
-    if efer.contains(.nxe) { controls.insert(.executeDisable) }
-    return LinearPaging(
-      mode: PagingMode(
-        paging: cr0.contains(.pg), pae: cr4.contains(.pae), longModeActive: efer.contains(.lma)),
-      cr3: vmcs01[.guestCR3], controls: controls, physicalAddressWidth: physicalAddressWidth,
-      pdptes: (
-        vmcs01[.guestPDPTE0], vmcs01[.guestPDPTE1], vmcs01[.guestPDPTE2], vmcs01[.guestPDPTE3]
-      ))
+    LinearPaging(ofGuestOf: vmcs01, physicalAddressWidth: physicalAddressWidth)
   }
 
   /// The L1-physical address of `linear`, for a supervisor-mode access.
@@ -143,6 +132,26 @@ extension VirtualVMX {
       byte.storeBytes(of: UInt8(truncatingIfNeeded: value >> (position &* 8)), as: UInt8.self)
       memory.noteWrite(address, count: 1)
     }
+  }
+}
+
+extension LinearPaging {
+  /// The paging of the guest whose state is in `vmcs`.
+  package init(ofGuestOf vmcs: VMCS, physicalAddressWidth: UInt8) {
+    let cr0 = CR0(rawValue: vmcs[.guestCR0])
+    let cr4 = CR4(rawValue: vmcs[.guestCR4])
+    let efer = EFER(rawValue: vmcs[.guestEFER])
+    var controls: LinearPaging.Controls = []
+    if cr0.contains(.wp) { controls.insert(.writeProtect) }
+    if cr4.contains(.pse) { controls.insert(.pageSizeExtensions) }
+    if cr4.contains(.smep) { controls.insert(.supervisorExecutionPrevention) }
+    if cr4.contains(.smap) { controls.insert(.supervisorAccessPrevention) }
+    if efer.contains(.nxe) { controls.insert(.executeDisable) }
+    self.init(
+      mode: PagingMode(
+        paging: cr0.contains(.pg), pae: cr4.contains(.pae), longModeActive: efer.contains(.lma)),
+      cr3: vmcs[.guestCR3], controls: controls, physicalAddressWidth: physicalAddressWidth,
+      pdptes: (vmcs[.guestPDPTE0], vmcs[.guestPDPTE1], vmcs[.guestPDPTE2], vmcs[.guestPDPTE3]))
   }
 }
 

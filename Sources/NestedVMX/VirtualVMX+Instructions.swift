@@ -70,11 +70,8 @@ extension VirtualVMX {
   /// Moves RIP of the guest of `vmcs` behind the instruction that it exited with, as the instruction's completion
   /// would: the shadow of STI and MOV SS ends, and a single step is pending.
   public static func skipInstruction(in vmcs: VMCS) {
-    let isLong =
-      EFER(rawValue: vmcs[.guestEFER]).contains(.lma)
-      && SegmentAccessRights(rawValue: UInt32(truncatingIfNeeded: vmcs[.guestCSAccessRights])).isLong
     let next = vmcs[.guestRIP] &+ vmcs[.exitInstructionLength]
-    vmcs[.guestRIP] = isLong ? next : next & 0xFFFF_FFFF
+    vmcs[.guestRIP] = isIn64BitMode(vmcs) ? next : next & 0xFFFF_FFFF
     var state = vmcs.interruptibilityState
     state.subtract([.blockingBySTI, .blockingByMOVSS])
     vmcs.interruptibilityState = state
@@ -83,7 +80,8 @@ extension VirtualVMX {
       rflags.remove(.rf)
       vmcs[.guestRFLAGS] = rflags.rawValue
     }
-    if rflags.contains(.tf) {
+    let isBranchStepping = vmcs[.guestDebugCtl] & 1 << 1 != 0
+    if rflags.contains(.tf), !isBranchStepping {
       vmcs[.guestPendingDebugExceptions] |= DebugExceptionQualification.bs.rawValue
     }
   }

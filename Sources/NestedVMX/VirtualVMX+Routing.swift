@@ -132,7 +132,8 @@ extension VirtualVMX {
   func wantsMOVToCR(
     _ access: ControlRegisterQualification, _ controls: PrimaryProcessorBasedControls
   ) -> Bool {
-    let value = register(access.register, of: vmcs02)
+    let operand = register(access.register, of: vmcs02)
+    let value = Self.isIn64BitMode(vmcs02) ? operand : operand & 0xFFFF_FFFF
     switch access.number {
     case 0: return (value ^ vmcs12Region[.cr0ReadShadow]) & vmcs12Region[.cr0GuestHostMask] != 0
     case 4: return (value ^ vmcs12Region[.cr4ReadShadow]) & vmcs12Region[.cr4GuestHostMask] != 0

@@ -165,6 +165,15 @@ struct RoutingTests {
     #expect(isReflected(.controlRegisterAccess, qualification: write4))
   }
 
+  @Test func writesOutside64BitModeHave32Bits() {
+    machine.vmx.vmcs02[.guestCSAccessRights] = 0xC09B
+    machine.registers[.rdx] = 0xFFFF_FFFF_8001_0033
+    vmcs12[.cr0GuestHostMask] = .max
+    vmcs12[.cr0ReadShadow] = 0x8001_0033
+    let write = ControlRegisterQualification(.movToCR, number: 0, register: .rdx).rawValue
+    #expect(!isReflected(.controlRegisterAccess, qualification: write))
+  }
+
   @Test func clearTSAndLMSW() {
     let clts = ControlRegisterQualification.clts.rawValue
     vmcs12[.cr0GuestHostMask] = CR0.ts.rawValue
