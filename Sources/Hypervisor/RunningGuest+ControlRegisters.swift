@@ -26,6 +26,18 @@ struct ControlRegisterRules {
   var cr4Preserved: UInt64 = 0
   /// The bits of CR0 that stay clear whatever the guest writes.
   var cr0Suppressed: CR0 { [.nw, .cd] }
+
+  /// Preserves the bits that the guest's own hypervisor owns: these, and the bits `cr0Free` of CR0, are not checked.
+  ///
+  /// Source: SDM volume 3, "Changes to Instruction Behavior in VMX Non-Root Operation".
+  mutating func preserve(cr0: UInt64, cr4: UInt64, cr0Free: UInt64) {
+    cr0Preserved = cr0
+    cr4Preserved = cr4
+    cr0InVMX?.allowed0 &= ~(cr0 | cr0Free)
+    cr0InVMX?.allowed1 |= cr0
+    cr4InVMX?.allowed0 &= ~cr4
+    cr4InVMX?.allowed1 |= cr4
+  }
 }
 
 /// Writes of CR0 and CR4 that exit because they change a bit that L0 owns.

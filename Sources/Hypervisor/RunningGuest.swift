@@ -43,8 +43,8 @@ struct RunningGuest {
     EFER(rawValue: self[.guestEFER]).contains(.lma) && self[.guestCSAccessRights] & 1 << 13 != 0
   }
 
-  /// Ends the instruction that exited: RIP moves past it, the blocking that covers one instruction ends, and a single
-  /// step is pending if TF asks for it.
+  /// Ends the instruction that exited: RIP moves past it, the blocking that covers one instruction ends, and what comes
+  /// after an instruction is pending: an MTF VM exit if L1 asks for it, a single step if TF does.
   func completeInstruction() {
     let next = self[.guestRIP] &+ self[.exitInstructionLength]
     self[.guestRIP] = is64Bit ? next : next & 0xFFFF_FFFF
@@ -53,6 +53,10 @@ struct RunningGuest {
     if !state.isDisjoint(with: blocking) { vmcs.interruptibilityState = state.subtracting(blocking) }
     let flags = RFLAGS(rawValue: self[.guestRFLAGS])
     if flags.contains(.rf) { self[.guestRFLAGS] = flags.subtracting(.rf).rawValue }
+    if vmcs.primaryProcessorBasedControls.contains(.monitorTrapFlag) {
+      let pendingMTF = InterruptionInformation(vector: 0, kind: .otherEvent)
+      self[.entryInterruptionInformation] = UInt64(pendingMTF.rawValue)
+    }
     guard flags.contains(.tf), vmcs[.guestDebugCtl] & MSRPolicy.DebugCtl.supported == 0 else { return }
     let pending = DebugExceptionQualification(rawValue: self[.guestPendingDebugExceptions])
     self[.guestPendingDebugExceptions] = pending.union(.bs).rawValue

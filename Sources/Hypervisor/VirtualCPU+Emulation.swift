@@ -27,7 +27,7 @@ extension VirtualCPU {
   private mutating func emulate(_ reason: ExitReasonField) {
     switch reason.basic {
     case .cpuid: emulateCPUID()
-    case .hlt: outcome = .halted(level: level, rip: guest[.guestRIP])
+    case .hlt: emulateHLT()
     case .ioInstruction: emulateIO()
     case .rdmsr: emulateRDMSR()
     case .wrmsr: emulateWRMSR()
@@ -40,6 +40,17 @@ extension VirtualCPU {
     case .taskSwitch: outcome = taskSwitch()
     default: outcome = unexpectedExit(reason)
     }
+  }
+
+  /// Nothing of L0's wakes L1. L2 enters the HLT state, which events that L1 asked for may end: the VMX-preemption timer,
+  /// an interrupt window, the monitor trap flag.
+  private mutating func emulateHLT() {
+    guard vmx.isInL2 else {
+      outcome = .halted(level: level, rip: guest[.guestRIP])
+      return
+    }
+    guest.completeInstruction()
+    guest[.guestActivityState] = UInt64(ActivityState.hlt.rawValue)
   }
 
   private func emulateCPUID() {
@@ -109,12 +120,14 @@ extension VirtualCPU {
     var rules = ControlRegisterRules(
       cr4Supported: cr4Supported, cr0Fixed: capabilities.cr0Fixed0 & ~pagingIsFree,
       cr4Fixed: capabilities.cr4Fixed0)
-    if vmx.isInL2 {
-      rules.cr0Preserved = vmx.vmcs12?[.cr0GuestHostMask] ?? 0
-      rules.cr4Preserved = vmx.vmcs12?[.cr4GuestHostMask] ?? 0
-    } else if vmx.isInVMXOperation {
-      rules.cr0InVMX = vmx.capabilities.cr0
-      rules.cr4InVMX = vmx.capabilities.cr4
+    guard vmx.isInVMXOperation else { return rules }
+    rules.cr0InVMX = vmx.capabilities.cr0
+    rules.cr4InVMX = vmx.capabilities.cr4
+    if vmx.isInL2, let vmcs12 = vmx.vmcs12 {
+      let isUnrestricted = vmcs12.effectiveSecondaryControls.contains(.unrestrictedGuest)
+      rules.preserve(
+        cr0: vmcs12[.cr0GuestHostMask], cr4: vmcs12[.cr4GuestHostMask],
+        cr0Free: isUnrestricted ? pagingIsFree : 0)
     }
     return rules
   }

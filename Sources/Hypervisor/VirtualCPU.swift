@@ -28,6 +28,9 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   var entryFailures = EntryFailureLog()
   /// How the run ended, once it has.
   var outcome: RunOutcome?
+  /// The instructions retired up to the last exit, and the exits since then that retired none.
+  private var retired: UInt64 = 0
+  private var barrenExits: UInt64 = 0
 
   init(
     processor: P, vmx: consuming VirtualVMX<L1RAM, PagePool>, ram: L1RAM, devices: MachineDevices,
@@ -66,7 +69,17 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       case .stopped(let cause): return .stoppedBy(cause)
       }
       if let outcome { return .ended(outcome) }
+      if isStuck() { return .stoppedBy(.instructionLimit) }
     }
+  }
+
+  /// Whether as many exits in a row as instructions are allowed have retired none, as when L1's VMRESUME is its own host
+  /// RIP: the limit would never be reached.
+  private mutating func isStuck() -> Bool {
+    let instructions = clock.pointee.instructions
+    barrenExits = instructions == retired ? barrenExits &+ 1 : 0
+    retired = instructions
+    return barrenExits > clock.pointee.instructionLimit
   }
 
   /// The way of one exit: route it, perform what it demands, and account for it.

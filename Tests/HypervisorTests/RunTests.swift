@@ -186,6 +186,54 @@ func count(_ result: RunResult, _ from: ExitLevel, _ reason: ExitReason, _ to: E
     #expect(result.entryFailures.first?.consequence == "VM-entry failure (exit reason 33)")
   }
 
+  /// L1's host RIP may be its own VMRESUME, and L2's RIP an instruction that exits: then nothing ever retires.
+  @Test func exitsWithoutInstructionsReachTheLimitToo() throws {
+    let exits = Array(repeating: ScriptedProcessor.step(.cpuid, length: 0), count: 100)
+    let machine = try scriptedMachine(exits + [ScriptedProcessor.debugExit(0)]) { $0.instructionLimit = 50 }
+    machine.processor.retiresInstructions = false
+    let result = machine.run()
+    #expect(result.outcome == .instructionLimit(50))
+    #expect(count(result, .l1, .cpuid, .l0) == 51)
+  }
+
+  /// SDM, "Changes to Instruction Behavior in VMX Non-Root Operation": MOV to CR4 and CR0 that would change a fixed bit
+  /// which L1 does not own is #GP(0), in L2 as in L1.
+  @Test(arguments: [(4, CR4.pae.rawValue), (0, CR0([.pe, .et, .wp, .pg]).rawValue)] as [(UInt8, UInt64)])
+  func l2CannotClearAFixedBit(_ number: UInt8, _ value: UInt64) throws {
+    var event = InterruptionInformation.none
+    let write = ScriptedProcessor.step(
+      .controlRegisterAccess, length: 3,
+      qualification: ControlRegisterQualification(.movToCR, number: number, register: .rax).rawValue
+    ) { $1.registers.pointee.rax = value }
+    let machine = try scriptedMachine(NestedScript.launch() + [write, ScriptedProcessor.step(.vmcall)])
+    machine.processor.onEntry = { vmcs in
+      if vmcs[.guestRIP] == NestedScript.l2RIP { event = vmcs.entryInterruptionInformation }
+    }
+    _ = machine.run()
+    #expect(event == InterruptionInformation(.generalProtection, hasErrorCode: true))
+  }
+
+  /// L1 lets L2 halt, and steps it by the monitor trap flag: L2 sleeps, and the trap comes after its HLT.
+  @Test func haltOfL2IsAnInstructionLikeAnyOther() throws {
+    var states: [[UInt64]] = []
+    let steps = NestedScript.launch {
+      $0.primaryProcessorBasedControls.remove(.hltExiting)
+      $0.primaryProcessorBasedControls.insert(.monitorTrapFlag)
+    }
+    let look: ScriptedProcessor.Step = { vmcs, _ in
+      states.append([vmcs[.guestRIP], vmcs[.guestActivityState]])
+      return ScriptedProcessor.exit(vmcs, .monitorTrapFlag)
+    }
+    let machine = try scriptedMachine(steps + [ScriptedProcessor.step(.hlt, length: 1), look])
+    var events: [InterruptionInformation] = []
+    machine.processor.onEntry = { events.append($0.entryInterruptionInformation) }
+    let result = machine.run()
+    #expect(states == [[NestedScript.l2RIP + 1, 1]])
+    #expect(events.contains(InterruptionInformation(vector: 0, kind: .otherEvent)))
+    #expect(count(result, .l2, .hlt, .l0) == 1)
+    #expect(count(result, .l2, .monitorTrapFlag, .l1) == 1)
+  }
+
   /// SDM, "Loading MSRs": an entry that cannot be loaded fails the VM entry with exit reason 34, and the qualification
   /// is its number, counted from 1.
   @Test func anMSRListThatCannotBeLoadedFailsTheEntry() throws {
@@ -216,6 +264,29 @@ func count(_ result: RunResult, _ from: ExitLevel, _ reason: ExitReason, _ to: E
     _ = machine.run()
     #expect(read == [0x8000_0022, 2])
     #expect(machine.processor.msrs[ModelSpecificRegister.star.rawValue] == 0x1234)
+  }
+
+  @Test func timeStampCounterIsStoredWithoutTheOffsetOfL2() throws {
+    var stored: UInt64?
+    let fillList: ScriptedProcessor.Step = { vmcs01, processor in
+      let list = NestedScript.ram(processor) + Int(NestedScript.msrList)
+      list.storeBytes(of: UInt64(ModelSpecificRegister.timeStampCounter.rawValue), as: UInt64.self)
+      return ScriptedProcessor.exit(vmcs01, .cpuid)
+    }
+    let steps = NestedScript.launch {
+      $0.primaryProcessorBasedControls.insert(.useTSCOffsetting)
+      $0[.tscOffset] = 1 << 60
+      $0[.exitMSRStoreAddress] = NestedScript.msrList
+      $0[.exitMSRStoreCount] = 1
+    }
+    let look: ScriptedProcessor.Step = { vmcs01, processor in
+      let list = NestedScript.ram(processor) + Int(NestedScript.msrList)
+      stored = list.load(fromByteOffset: 8, as: UInt64.self)
+      return ScriptedProcessor.debugExit(0)(vmcs01, processor)
+    }
+    _ = try scriptedMachine([fillList] + steps + [ScriptedProcessor.step(.cpuid), look]).run()
+    let value = try #require(stored)
+    #expect(value > 0 && value < 1 << 60)
   }
 
   @Test func anMSRListThatCannotBeStoredIsAVMXAbort() throws {

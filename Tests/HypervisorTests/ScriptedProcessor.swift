@@ -28,6 +28,7 @@ final class ScriptedProcessor: VMXProcessor {
 
   /// The instructions, and so the cycles, that each entry retires.
   static let instructionsPerEntry: UInt64 = 10
+  var retiresInstructions = true
 
   init(memory: PhysicalMemory, capabilities: VMXCapabilities = .everything) {
     self.memory = memory
@@ -48,8 +49,10 @@ final class ScriptedProcessor: VMXProcessor {
     onEntry(vmcs)
     vmcs[.entryInterruptionInformation] &= 0x7FFF_FFFF
     guard entries < steps.count else { return .stopped(.instructionLimit) }
-    clock.pointee.instructions += Self.instructionsPerEntry
-    clock.pointee.cycles += Self.instructionsPerEntry
+    if retiresInstructions {
+      clock.pointee.instructions += Self.instructionsPerEntry
+      clock.pointee.cycles += Self.instructionsPerEntry
+    }
     entries += 1
     return steps[entries - 1](vmcs, self)
   }
