@@ -56,7 +56,9 @@ struct ELFImage {
   }
 
   private static func checkIdentification(_ reader: ImageReader) throws(ImageError) {
-    guard reader.count > 0 else { throw reader.error("empty file: expected an ELF64 image") }
+    guard reader.count > 0 else {
+      throw reader.error("empty file: expected an ELF64 image; copy or build it again")
+    }
     let magic: [UInt8] = [0x7F, 0x45, 0x4C, 0x46]
     guard reader.image.bytes.prefix(4).elementsEqual(magic) else {
       let found = reader.image.bytes.prefix(4).map { String($0, radix: 16) }.joined(separator: " ")
@@ -73,7 +75,9 @@ struct ELFImage {
       throw reader.error("\(kind): expected class 2 (64-bit) at offset 4; build it for x86-64")
     }
     guard reader.image.bytes[5] == 1 else {
-      throw reader.error("not little-endian: expected 1 at offset 5, found \(reader.image.bytes[5])")
+      throw reader.error(
+        "not little-endian: expected 1 at offset 5, found \(reader.image.bytes[5]); "
+          + "build it for x86-64")
     }
   }
 
@@ -86,7 +90,8 @@ struct ELFImage {
     }
     let machine = try reader.load(18, as: UInt16.self, "the ELF header's e_machine")
     guard machine == Header.amd64 else {
-      throw reader.error("not for x86-64: expected e_machine 62 at offset 0x12, found \(machine)")
+      throw reader.error(
+        "not for x86-64: expected e_machine 62 at offset 0x12, found \(machine); build it for x86-64")
     }
   }
 
