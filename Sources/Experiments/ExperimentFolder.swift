@@ -17,6 +17,10 @@ public struct ExperimentFolder: Equatable, Sendable {
   public func manifest() throws -> Manifest {
     let text: String
     do { text = try String(contentsOfFile: manifestPath, encoding: .utf8) } catch {
+      guard !FileManager.default.isReadableFile(atPath: manifestPath) else {
+        throw ManifestError(
+          file: manifestPath, line: 1, field: "", problem: "not YAML: expected a file of UTF-8 text")
+      }
       throw ManifestError(
         file: manifestPath, line: 0, field: "",
         problem: "there is no readable manifest here: expected a YAML file")

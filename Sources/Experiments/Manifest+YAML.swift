@@ -101,6 +101,10 @@ private struct ManifestFields {
     guard let bytes = ByteSize.bytes(of: text) else {
       throw error(field, "expected a size such as 256M or 1G, found \(text)")
     }
+    let possible = MachineConfiguration.minimumMemory...MachineConfiguration.maximumMemory
+    guard possible.contains(bytes), bytes % 4096 == 0 else {
+      throw error(field, "expected a multiple of 4096 bytes from 2M to 1T, found \(text)")
+    }
     return bytes
   }
 

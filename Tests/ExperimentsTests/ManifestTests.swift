@@ -43,6 +43,10 @@ import Testing
     ("iterations: 10\n", "", "m.yaml: iterations: the field is missing"),
     ("[off, hardware]", "[off, on]", "m.yaml:7: vmcsShadowing: expected one of off, hardware, found on"),
     ("memory: 64M", "memory: much", "m.yaml:8: memory: expected a size such as 256M or 1G, found much"),
+    (
+      "memory: 64M", "memory: 1M",
+      "m.yaml:8: memory: expected a multiple of 4096 bytes from 2M to 1T, found 1M"
+    ),
     ("plot: hardware", "plot: soft", "m.yaml:9: plot: expected one of"),
     ("question: How many?", "question: [", "m.yaml:"),
     ("schema: testudo.experiment/1\n", "- 1\n", "m.yaml:"),
