@@ -9,9 +9,9 @@ struct DoctorCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  func run() {
+  func run() throws {
     let findings = HostReport.findings(Host.current())
-    Output.write(json ? Self.json(findings).text(indent: 2) + "\n" : Self.text(findings))
+    try Output.write(json ? Self.json(findings).text(indent: 2) + "\n" : Self.text(findings))
   }
 
   static func text(_ findings: [Finding]) -> String {

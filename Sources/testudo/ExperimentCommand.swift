@@ -33,7 +33,7 @@ struct ExperimentList: ParsableCommand {
       let manifest = try folder.manifest()
       table.append([folder.name, "\(manifest.cases.count)", manifest.question])
     }
-    Output.write(table.rendered())
+    try Output.write(table.rendered())
   }
 }
 
@@ -66,7 +66,7 @@ struct ExperimentRunCommand: ParsableCommand {
     let recorded = check ? try recordedResult(of: folder) : nil
     if let output { try createFolder(output) }
     let result = try measured(manifest)
-    Output.write(
+    try Output.write(
       markdown ? result.table.markdown() : ExperimentResult.caption + "\n\n" + result.table.rendered())
     if let output { try write(result, to: ExperimentFolder(path: output)) }
     if let recorded { try compare(result, with: recorded, of: folder) }
@@ -98,7 +98,7 @@ struct ExperimentRunCommand: ParsableCommand {
   {
     let differences = result.csv.differences(from: recorded)
     guard let first = differences.first else {
-      Output.write("\nequal to the recorded \(folder.resultPath)\n")
+      try Output.write("\nequal to the recorded \(folder.resultPath)\n")
       return
     }
     let others = differences.count > 1 ? " (and \(differences.count - 1) other differences)" : ""

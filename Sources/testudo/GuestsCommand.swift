@@ -12,9 +12,9 @@ struct GuestsCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  func run() {
+  func run() throws {
     guard !json else {
-      Output.write(Self.json(GuestCatalog.guests).text(indent: 2) + "\n")
+      try Output.write(Self.json(GuestCatalog.guests).text(indent: 2) + "\n")
       return
     }
     var guests = TextTable(columns: [.init("guest"), .init("bytes", .right), .init("what it is")])
@@ -26,8 +26,9 @@ struct GuestsCommand: ParsableCommand {
       let names = GuestCatalog.guests.filter { $0.workload(workload.name) != nil }.map(\.name)
       workloads.append([workload.name, names.joined(separator: ", "), workload.summary])
     }
-    Output.write(guests.rendered() + "\n" + workloads.rendered())
-    Output.write("\nThe first workload is the default. Run one with: testudo run minimal --workload cpuid\n")
+    try Output.write(guests.rendered() + "\n" + workloads.rendered())
+    try Output.write(
+      "\nThe first workload is the default. Run one with: testudo run minimal --workload cpuid\n")
   }
 
   private static func json(_ guests: [Guest]) -> JSONValue {

@@ -2,7 +2,25 @@ import Glibc
 
 /// Standard output and standard error, unbuffered.
 enum Output {
-  static func write(_ text: String) { write(Array(text.utf8), to: STDOUT_FILENO) }
+  /// Keeps files that are opened later from taking the place of a standard file that the caller closed. The place is
+  /// filled the wrong way round, so that a use of it fails.
+  static func reserveStandardFiles() {
+    for file in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(file, F_GETFD) < 0 {
+      _ = open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
+  }
+
+  /// Writes to standard output. Throws if that does not take all of it.
+  static func write(_ text: String) throws(CommandError) {
+    guard write(Array(text.utf8), to: STDOUT_FILENO) else { throw incomplete(errno) }
+  }
+
+  /// The error of a standard output that did not take everything.
+  static func incomplete(_ error: Int32) -> CommandError {
+    CommandError(
+      .outputIncomplete,
+      "standard output is incomplete: \(reason(error)): send it to a file or terminal that takes it")
+  }
 
   /// Writes one line to standard error under this program's name.
   static func complain(_ message: String) {

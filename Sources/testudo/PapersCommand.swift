@@ -35,7 +35,7 @@ struct PapersCommand: ParsableCommand {
     guard !names.isEmpty else {
       throw CommandError(.missingInput, "\(folder): no papers here: expected Papers/*.md; see --directory")
     }
-    Output.write(table.rendered())
+    try Output.write(table.rendered())
   }
 
   private func show(_ paper: String) throws {
@@ -44,6 +44,6 @@ struct PapersCommand: ParsableCommand {
       throw CommandError(
         .missingInput, "\(path): no such paper: 'testudo papers' lists them; see --directory")
     }
-    Output.write(text)
+    try Output.write(text)
   }
 }

@@ -34,16 +34,22 @@ struct RunCommand: ParsableCommand {
   @Option(help: "What L2 does (default for built-in guests: the first that 'testudo guests' lists).")
   var workload: String?
 
-  @Option(help: "How often it does so (default for built-in guests: 1000).")
+  @Option(
+    parsing: .unconditional, help: "How often it does so (default for built-in guests: 1000).",
+    transform: RunCommand.wholeNumber)
   var iterations: UInt64?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("L1's memory: bytes, or with a suffix K, M, G, T (default: 256M).", valueName: "size"),
     transform: RunCommand.memorySize)
   var memory: UInt64 = 256 << 20
 
   @Option(
-    help: "L1's command line; --workload and --iterations are appended to it as workload=… iterations=….")
+    parsing: .unconditional,
+    help: """
+      L1's command line; workload=… and iterations=… are appended to it as options say, or as built-in guests need.
+      """)
   var cmdline: String?
 
   @Option(help: "The processor to run on.")
@@ -62,17 +68,30 @@ struct RunCommand: ParsableCommand {
   var trace: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("End the run after so many seconds of real time.", valueName: "seconds"),
     transform: RunCommand.seconds)
   var timeout: Double?
 
-  @Option(help: ArgumentHelp("End the run after so many guest instructions.", valueName: "count"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("End the run after so many guest instructions.", valueName: "count"),
+    transform: RunCommand.wholeNumber)
   var limitInstructions: UInt64?
 
   @Flag(name: .shortAndLong, help: "Say on standard error what is being done.")
   var verbose = false
 
   private var logger: Logger { Log.logger(verbose: verbose) }
+
+  func validate() throws {
+    if guest.isEmpty {
+      throw ValidationError("The guest is '': expected a built-in guest or the path of an image")
+    }
+    if trace == "" {
+      throw ValidationError("The value of '--trace <file.json>' is '': expected the path of a file")
+    }
+  }
 
   func run() throws {
     guard processor == .software else { throw Self.kvmUnavailable() }
@@ -96,8 +115,10 @@ struct RunCommand: ParsableCommand {
       configuration: configuration, result: result,
       hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, serial: console.kept,
       serialCount: console.count)
-    Output.write(json ? report.json().text(indent: 2) + "\n" : report.text())
+    let printed = Result { try Output.write(json ? report.json().text(indent: 2) + "\n" : report.text()) }
     try traceFile?.finish()
+    try printed.get()
+    if !json, let failure = console.failure { throw Output.incomplete(failure) }
     try leave(result, signal: watchdog.signalStatus)
   }
 
@@ -133,22 +154,33 @@ struct RunCommand: ParsableCommand {
     var commandLine: String
   }
 
-  /// A built-in guest always has a workload and a number of iterations; another image only those that were given.
+  /// A built-in guest always has a workload and a number of iterations: those of the options, else of the command
+  /// line, else the defaults. Another image has only those of the options.
   private func guestOptions(of source: GuestSource) throws(CommandError) -> GuestOptions {
     var options = GuestOptions(workload: workload, iterations: iterations, commandLine: "")
     if case .builtIn(let builtIn) = source {
-      options.workload = workload ?? builtIn.workloads.first?.name
-      options.iterations = iterations ?? 1000
+      let words = (workload: word("workload"), iterations: word("iterations"))
+      options.workload = workload ?? words.workload ?? builtIn.workloads.first?.name
+      options.iterations = iterations ?? words.iterations.map { UInt64($0) } ?? 1000
       if let name = options.workload, builtIn.workload(name) == nil {
         let names = builtIn.workloads.map(\.name).joined(separator: ", ")
         throw CommandError(.usage, "guest \(guest) has no workload '\(name)': expected one of \(names)")
       }
     }
     var words = cmdline.map { [$0] } ?? []
-    if let workload = options.workload { words.append("workload=\(workload)") }
-    if let iterations = options.iterations { words.append("iterations=\(iterations)") }
+    if let workload = options.workload, workload != word("workload") { words.append("workload=\(workload)") }
+    if let iterations = options.iterations, "\(iterations)" != word("iterations") {
+      words.append("iterations=\(iterations)")
+    }
     options.commandLine = words.joined(separator: " ")
     return options
+  }
+
+  /// The value of the last word `key=value` of `--cmdline`, which is the one that holds.
+  private func word(_ key: String) -> String? {
+    cmdline?.split(separator: " ").last { $0.hasPrefix(key + "=") }.map {
+      String($0.dropFirst(key.count + 1))
+    }
   }
 
   // MARK: Values of options
@@ -158,6 +190,13 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("expected a size such as 256M or 1G")
     }
     return bytes
+  }
+
+  private static func wholeNumber(_ text: String) throws -> UInt64 {
+    guard let number = UInt64(text) else {
+      throw ValidationError("expected a whole number from 0 to \(UInt64.max)")
+    }
+    return number
   }
 
   private static func seconds(_ text: String) throws -> Double {

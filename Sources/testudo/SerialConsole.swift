@@ -13,6 +13,8 @@ final class SerialConsole: @unchecked Sendable {
   private(set) var kept: [UInt8] = []
   /// The number of bytes that the guest wrote.
   private(set) var count: UInt64 = 0
+  /// The host's error number of the first write that failed.
+  private(set) var failure: Int32?
 
   /// A console that passes everything on to `file`.
   init(file: Int32) { self.file = file }
@@ -27,7 +29,7 @@ final class SerialConsole: @unchecked Sendable {
   /// Passes on an unfinished line.
   func flush() {
     guard !buffer.isEmpty else { return }
-    Output.write(buffer, to: file)
+    if failure == nil, !Output.write(buffer, to: file) { failure = errno }
     buffer.removeAll(keepingCapacity: true)
   }
 

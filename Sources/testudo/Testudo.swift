@@ -15,6 +15,7 @@ struct Testudo: ParsableCommand {
   /// Runs the command that the arguments name. An error is one line on standard error and an exit status of
   /// ``ExitStatus``.
   static func main() {
+    Output.reserveStandardFiles()
     do {
       var command = try parseAsRoot()
       try command.run()
@@ -31,17 +32,33 @@ struct Testudo: ParsableCommand {
     let code = exitCode(for: error)
     switch code {
     case .success:
-      Output.write(fullMessage(for: error) + "\n")
+      do { try Output.write(fullMessage(for: error) + "\n") } catch { finish(with: error) }
     case .validationFailure:
-      let command = CommandLine.arguments.dropFirst().first { name in
-        configuration.subcommands.contains { $0._commandName == name }
-      }
-      let help = (["testudo"] + (command.map { [$0] } ?? []) + ["--help"]).joined(separator: " ")
-      Output.complain("\(message(for: error)) (see '\(help)')")
+      Output.complain(mistake(message(for: error)))
     default:
       Output.complain("\(error)")
     }
     let isKnown = ExitStatus(rawValue: code.rawValue) != nil
     Glibc.exit(isKnown && code != .failure ? code.rawValue : ExitStatus.internalError.rawValue)
+  }
+
+  /// What is wrong with the arguments, and where the command that they name is explained.
+  private static func mistake(_ message: String) -> String {
+    var message = message
+    var path = ["testudo"]
+    var command: any ParsableCommand.Type = Self.self
+    for argument in CommandLine.arguments.dropFirst() {
+      let subcommands = command.configuration.subcommands
+      guard let next = subcommands.first(where: { $0._commandName == argument }) else {
+        if !subcommands.isEmpty, !argument.hasPrefix("-") {
+          let names = subcommands.map { $0._commandName }.joined(separator: ", ")
+          message = "there is no command '\(argument)': expected one of \(names)"
+        }
+        break
+      }
+      path.append(argument)
+      command = next
+    }
+    return "\(message) (see '\(path.joined(separator: " ")) --help')"
   }
 }

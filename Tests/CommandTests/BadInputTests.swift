@@ -29,7 +29,13 @@ import Testing
     Mistake(["run", "minimal", "--memory", "lots"], 64, ["--memory", "lots", "256M"]),
     Mistake(["run", "minimal", "--memory", "99999999T"], 64, ["--memory", "99999999T"]),
     Mistake(["run", "minimal", "--memory", "8T"], 64, ["memory"]),
-    Mistake(["run", "minimal", "--iterations", "many"], 64, ["--iterations", "many"]),
+    Mistake(["run", "minimal", "--iterations", "many"], 64, ["--iterations", "many", "a whole number"]),
+    Mistake(["run", "minimal", "--iterations", "-5"], 64, ["--iterations", "'-5'", "a whole number"]),
+    Mistake(["run", "minimal", "--memory", "-1"], 64, ["--memory", "'-1'", "256M"]),
+    Mistake(["run", "minimal", "--timeout", "-1"], 64, ["--timeout", "'-1'", "0.5"]),
+    Mistake(["run", "minimal", "--cmdline", "workload=juggle"], 64, ["juggle", "cpuid", "none"]),
+    Mistake(["run", ""], 64, ["''", "a built-in guest", "testudo run --help"]),
+    Mistake(["run", "minimal", "--trace", ""], 64, ["--trace", "''"]),
     Mistake(["run", "minimal", "--timeout", "0"], 64, ["--timeout", "0.5"]),
     Mistake(["run", "minimal", "--timeout", "nan"], 64, ["--timeout", "nan"]),
     Mistake(["run", "minimal", "--limit-instructions", "x"], 64, ["--limit-instructions", "x"]),
@@ -44,7 +50,9 @@ import Testing
     Mistake(["run", "minimal", "--trace", "."], 73, ["trace", "directory"]),
     Mistake(["run", "minimal", "--frobnicate"], 64, ["--frobnicate", "--help"]),
     Mistake(["run"], 64, ["guest", "testudo run --help"]),
-    Mistake(["frobnicate"], 64, ["frobnicate", "testudo --help"]),
+    Mistake(["frobnicate"], 64, ["'frobnicate'", "run, guests", "testudo --help"]),
+    Mistake(["experiment", "frobnicate"], 64, ["'frobnicate'", "list, run", "testudo experiment --help"]),
+    Mistake(["experiment", "run"], 64, ["experiment", "testudo experiment run --help"]),
     Mistake(["experiment", "run", "no-such"], 66, ["no-such", "experiment list"]),
     Mistake(["experiment", "list"], 66, ["Experiments"]),
     Mistake(["papers", "no-such"], 66, ["no-such"]),
@@ -103,15 +111,42 @@ import Testing
     }
   }
 
-  @Test func malformedManifestIsOneLine() throws {
+  @Test(
+    arguments: [
+      ("schema: testudo.experiment/1\nname: odd\nspeed: 9\n", ["manifest.yaml:3", "speed", "workloads"]),
+      ("\u{FF}", ["manifest.yaml:1", "UTF-8"]),
+    ])
+  func malformedManifestIsOneLine(_ manifest: String, _ words: [String]) throws {
     try TemporaryFolder.with { folder in
       let experiment = folder.appendingPathComponent("Experiments/odd")
       try FileManager.default.createDirectory(at: experiment, withIntermediateDirectories: true)
-      try "schema: testudo.experiment/1\nname: odd\nspeed: 9\n".write(
-        to: experiment.appendingPathComponent("manifest.yaml"), atomically: true, encoding: .utf8)
+      try #require(manifest.data(using: .isoLatin1)).write(
+        to: experiment.appendingPathComponent("manifest.yaml"))
       let result = try Command.run(["experiment", "run", "odd"], in: folder)
       #expect(result.status == 65)
-      expectOneLine(result, naming: ["manifest.yaml:3", "speed", "workloads"])
+      expectOneLine(result, naming: words)
+    }
+  }
+
+  /// What a shell does with `> /dev/full` and `>&-`.
+  @Test(
+    arguments: ["run minimal --iterations 1", "run minimal --iterations 1 --json", "guests", "--help"],
+    [">/dev/full", ">&-"])
+  func lostStandardOutputIsAnError(_ command: String, _ redirection: String) throws {
+    let result = try Command.shell("\"$0\" \(command) \(redirection)")
+    #expect(result.status == 74, "\(result.errors)")
+    #expect(
+      result.errorLines.last?.hasPrefix("testudo: standard output is incomplete: ") == true,
+      "\(result.errors)")
+  }
+
+  /// A trace must not be taken for the standard output that the caller closed.
+  @Test func closedStandardOutputSparesTheTrace() throws {
+    try TemporaryFolder.with { folder in
+      let result = try Command.shell("\"$0\" run minimal --iterations 1 --trace t.json >&-", in: folder)
+      #expect(result.status == 74, "\(result.errors)")
+      let trace = try Data(contentsOf: folder.appendingPathComponent("t.json"))
+      #expect(try JSONSerialization.jsonObject(with: trace) is [String: Any])
     }
   }
 

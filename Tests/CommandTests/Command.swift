@@ -34,9 +34,21 @@ enum Command {
   static func run(
     _ arguments: [String], in directory: URL? = nil, whileRunning: (Process) throws -> Void = { _ in }
   ) throws -> CommandResult {
+    try launch(path, arguments, in: directory, whileRunning: whileRunning)
+  }
+
+  /// Runs a line of shell, in which `"$0"` is `testudo`.
+  static func shell(_ line: String, in directory: URL? = nil) throws -> CommandResult {
+    try launch("/bin/sh", ["-c", line, path], in: directory)
+  }
+
+  private static func launch(
+    _ program: String, _ arguments: [String], in directory: URL?,
+    whileRunning: (Process) throws -> Void = { _ in }
+  ) throws -> CommandResult {
     try TemporaryFolder.with { folder in
       let process = Process()
-      process.executableURL = URL(fileURLWithPath: path)
+      process.executableURL = URL(fileURLWithPath: program)
       process.arguments = arguments
       process.currentDirectoryURL = directory ?? folder
       let files = try ["output", "errors"].map { name in

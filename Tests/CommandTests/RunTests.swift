@@ -112,6 +112,27 @@ import Testing
     #expect(try result.json()["commandLine"] as? String == "nonsense=1 workload=cpuid iterations=1000")
   }
 
+  /// What the command line says goes before the defaults, and what options say before the command line.
+  @Test(
+    arguments: [
+      (["--cmdline", "workload=io iterations=3"], "io", 3, "workload=io iterations=3"),
+      (
+        ["--cmdline", "workload=io", "--workload", "msr", "--iterations", "2"], "msr", 2,
+        "workload=io workload=msr iterations=2"
+      ),
+    ])
+  func commandLineGoesBeforeDefaults(
+    _ options: [String], _ workload: String, _ iterations: Int, _ commandLine: String
+  ) throws {
+    let result = try Command.run(["run", "minimal", "--json"] + options)
+    #expect(result.status == 0, "\(result.errors)")
+    let json = try result.json()
+    #expect(json["workload"] as? String == workload)
+    #expect(json["iterations"] as? Int == iterations)
+    #expect(json["commandLine"] as? String == commandLine)
+    #expect((json["serial"] as? String)?.contains("workload \(workload), iterations \(iterations)\n") == true)
+  }
+
   @Test func brokenGuestIsExplained() throws {
     let result = try Command.run("run", "minimal-broken", "--iterations", "1")
     #expect(result.status == 1)
