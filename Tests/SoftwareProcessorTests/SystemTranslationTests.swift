@@ -38,6 +38,22 @@ private typealias Place = SystemGuest.Place
     }
   }
 
+  /// SDM, "Operations that Invalidate Cached Mappings": what the violation forbade may map another page afterwards.
+  @Test func eptViolationForgetsTheMapping() throws {
+    let guest = try guest([0x48, 0x8B, 0x03, 0x48, 0x89, 0x03, 0xF4], address: 0x20_0010)  // load; store; hlt
+    guest.enable(.enableVPID)
+    guest.vmcs[.vpid] = 1
+    guest[0x20_0010] = 0x5678
+    guest[0x10] = 0x1234
+    guest[Place.eptPD + 8] = 0x20_00B5
+    guest.expectExit(.eptViolation)
+    #expect(guest.registers.pointee.rax == 0x5678)
+    guest[Place.eptPD + 8] = 0x00_00B7
+    guest.vmcs[.guestRIP] = Place.code
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rax == 0x1234)
+  }
+
   @Test func eptViolationOfAFetch() throws {
     let guest = try guest([0xFF, 0xE3], address: 0x20_0000)  // jmp rbx
     guest[Place.eptPD + 8] &= ~4
