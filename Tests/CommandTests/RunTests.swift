@@ -89,6 +89,20 @@ import Testing
       "multiplication",
     ]
     #expect(keys.filter(wanted.contains) == wanted)
+    #expect(try Self.keysInREADME() == keys)
+  }
+
+  /// The first column of the README's table of the JSON object.
+  private static func keysInREADME() throws -> [Substring] {
+    let readme = try String(
+      contentsOf: Command.packageRoot.appendingPathComponent("README.md"), encoding: .utf8)
+    let section = try #require(readme.components(separatedBy: "### The JSON object\n").last)
+    let rows = section.components(separatedBy: "\n### ")[0].split(separator: "\n").filter {
+      $0.hasPrefix("| `")
+    }
+    return rows.flatMap { row in
+      row.split(separator: "|")[0].split(separator: "`").filter { $0.allSatisfy(\.isLetter) }
+    }
   }
 
   @Test func exitsAreSortedAndAddUp() throws {
