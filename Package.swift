@@ -48,7 +48,9 @@ let rooms: [Room] = [
       "NestedVMX", "Platform", "CostModel", "EntryChecks",
     ]),
   Room(name: "ExitAnalysis", imports: ["X86", "VMX", "Trace", "CostModel"]),
-  Room(name: "Report", imports: ["X86", "VMX", "Trace", "ExitAnalysis", "CostModel"]),
+  Room(
+    name: "Report",
+    imports: ["X86", "VMX", "Trace", "EntryChecks", "NestedVMX", "ExitAnalysis", "CostModel"]),
   Room(
     name: "Experiments",
     imports: [
@@ -63,7 +65,7 @@ let rooms: [Room] = [
 let command: Target = .executableTarget(
   name: "testudo",
   dependencies: [
-    "X86", "VMX", "GuestMemory", "Trace", "Processor", "SoftwareProcessor", "KVMProcessor",
+    "X86", "VMX", "GuestMemory", "Trace", "Processor", "SoftwareProcessor", "KVMProcessor", "NestedVMX",
     "Hypervisor", "CostModel", "ExitAnalysis", "Report", "Experiments",
     .product(name: "ArgumentParser", package: "swift-argument-parser"),
     .product(name: "Logging", package: "swift-log"),

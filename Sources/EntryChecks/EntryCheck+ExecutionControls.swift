@@ -74,7 +74,8 @@ extension EntryCheck {
     },
     EntryCheck(
       .executionControlFields, .tprThreshold, "TPR threshold is not above the virtual TPR",
-      "bits 3:0 are at most bits 7:4 of the virtual TPR"
+      "bits 3:0 are at most bits 7:4 of the virtual TPR",
+      memory: .virtualTPR
     ) { vmcs, _ in vmcs.isTPRThresholdAboveVirtualTPR },
     EntryCheck(
       .executionControlFields, .pinBasedControls, "Virtual NMIs need NMI exiting",

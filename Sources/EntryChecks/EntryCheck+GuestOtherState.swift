@@ -128,11 +128,12 @@ extension EntryCheck {
     EntryCheck(
       .guestNonRegisterState, .vmcsLinkPointer, "Linked VMCS has the revision identifier of the processor",
       "bits 30:0 of its first four bytes are the revision identifier of IA32_VMX_BASIC",
-      qualification: .invalidLinkPointer
+      qualification: .invalidLinkPointer, memory: .linkedVMCS
     ) { vmcs, _ in vmcs.isLinkedRevisionWrong },
     EntryCheck(
       .guestNonRegisterState, .vmcsLinkPointer, "Linked VMCS is a shadow VMCS just with VMCS shadowing",
-      "bit 31 of its first four bytes is VMCS shadowing", qualification: .invalidLinkPointer
+      "bit 31 of its first four bytes is VMCS shadowing", qualification: .invalidLinkPointer,
+      memory: .linkedVMCS
     ) { vmcs, _ in vmcs.isLinkedShadowIndicatorWrong },
     EntryCheck(
       .guestNonRegisterState, .vmcsLinkPointer, "VMCS link pointer is not that of the VMCS itself",
@@ -141,22 +142,22 @@ extension EntryCheck {
     EntryCheck(
       .guestPDPTEs, .guestPDPTE0, "PDPTE 0 has no reserved bits",
       "bits 2:1, 8:5 and those beyond the physical-address width are 0 if it is present",
-      qualification: .pdpteLoading
+      qualification: .pdpteLoading, memory: .pdptes
     ) { vmcs, _ in vmcs.isInvalidPDPTE(vmcs.pdptes?.pdpte0) },
     EntryCheck(
       .guestPDPTEs, .guestPDPTE1, "PDPTE 1 has no reserved bits",
       "bits 2:1, 8:5 and those beyond the physical-address width are 0 if it is present",
-      qualification: .pdpteLoading
+      qualification: .pdpteLoading, memory: .pdptes
     ) { vmcs, _ in vmcs.isInvalidPDPTE(vmcs.pdptes?.pdpte1) },
     EntryCheck(
       .guestPDPTEs, .guestPDPTE2, "PDPTE 2 has no reserved bits",
       "bits 2:1, 8:5 and those beyond the physical-address width are 0 if it is present",
-      qualification: .pdpteLoading
+      qualification: .pdpteLoading, memory: .pdptes
     ) { vmcs, _ in vmcs.isInvalidPDPTE(vmcs.pdptes?.pdpte2) },
     EntryCheck(
       .guestPDPTEs, .guestPDPTE3, "PDPTE 3 has no reserved bits",
       "bits 2:1, 8:5 and those beyond the physical-address width are 0 if it is present",
-      qualification: .pdpteLoading
+      qualification: .pdpteLoading, memory: .pdptes
     ) { vmcs, _ in vmcs.isInvalidPDPTE(vmcs.pdptes?.pdpte3) },
   ]
 }

@@ -12,12 +12,14 @@ public struct EntryCheck: Sendable {
   public let expected: StaticString
   /// The exit qualification of a VM entry that fails by this check of the guest-state area.
   public let qualification: EntryFailureQualification
+  /// What the check reads of memory beside the VMCS.
+  public let memory: EntryCheckMemory
   let isViolated: @Sendable (EntryInspection, VMCSField) -> Bool
 
   @inline(__always)
   init(
     _ section: EntryCheckSection, _ field: VMCSField, _ name: StaticString, _ expected: StaticString,
-    qualification: EntryFailureQualification = .none,
+    qualification: EntryFailureQualification = .none, memory: EntryCheckMemory = .none,
     _ isViolated: @escaping @Sendable (EntryInspection, VMCSField) -> Bool
   ) {
     self.section = section
@@ -25,6 +27,7 @@ public struct EntryCheck: Sendable {
     self.name = name
     self.expected = expected
     self.qualification = qualification
+    self.memory = memory
     self.isViolated = isViolated
   }
 
@@ -36,6 +39,17 @@ public struct EntryCheck: Sendable {
     case .guestState: .guestState(qualification)
     }
   }
+}
+
+/// What a check reads of memory.
+public enum EntryCheckMemory: UInt8, Sendable {
+  case none
+  /// The first bytes of the VMCS that the VMCS link pointer names.
+  case linkedVMCS
+  /// The virtual TPR, in the virtual-APIC page.
+  case virtualTPR
+  /// The PDPTEs that CR3 points to.
+  case pdptes
 }
 
 /// A part of the VMCS that is checked together: it decides what a failed VM entry is.

@@ -266,7 +266,7 @@ extension EntryInspection {
   }
 
   /// Whether the link pointer names an address that can be read.
-  private var isLinked: Bool {
+  var isLinked: Bool {
     let link = self[.vmcsLinkPointer]
     return link != .max && !isUnaligned(.vmcsLinkPointer) && !exceedsPhysicalWidth(link)
   }

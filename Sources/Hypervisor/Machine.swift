@@ -87,6 +87,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     var cpu = VirtualCPU(
       processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration)
     let end = cpu.run()
+    cpu.watch?.finish(isInL2: cpu.vmx.isInL2, cpu.vmcsSet)
     cpu.log.finish(at: processor.clock.pointee.cycles)
     return RunResult(outcome(end), cpu)
   }

@@ -25,6 +25,8 @@ public struct MachineConfiguration: Sendable {
   public var trace = TraceMode.countsOnly
   /// What virtual time things take.
   public var costs = CostTable.reference
+  /// Who sees the VMCSs, and when; nil if nobody does.
+  public var watched: VMCSWatchList?
   /// Receives each byte that the guest writes to its serial port, on the thread of the run.
   public var serialOutput: @Sendable (UInt8) -> Void = { _ in }
 

@@ -12,9 +12,12 @@ extension VirtualCPU {
     switch vmx.execute(basic) {
     case .succeeded, .failInvalid, .fault: break
     case .failValid(let error): noteEntryFailure(error)
-    case .enterL2(let list): loadMSRsAtEntry(list)
+    case .enterL2(let list):
+      loadMSRsAtEntry(list)
+      if let watch, vmx.isInL2 { watch.noteEntry(vmcsSet) }
     case .entryFailed(let reflection, let failure):
       entryFailures.note(failure, &vmx)
+      watch?.noteFailure(vmcsSet)
       perform(reflection)
     }
   }
@@ -22,6 +25,16 @@ extension VirtualCPU {
   private mutating func noteEntryFailure(_ error: VMInstructionError) {
     guard error == .entryInvalidControlFields || error == .entryInvalidHostStateFields else { return }
     entryFailures.note(error, &vmx)
+    watch?.noteFailure(vmcsSet)
+  }
+
+  /// The VMCSs as they stand.
+  var vmcsSet: VMCSSet {
+    VMCSSet(
+      vmcs01: vmx.vmcs01, vmcs12: vmx.vmcs12, vmcs02: watch?.hasEntered == true ? vmx.vmcs02 : nil,
+      vmcs12Address: vmx.currentVMCS?.rawValue, processor: vmx.processor, offered: vmx.capabilities,
+      physicalAddressWidth: vmx.physicalAddressWidth,
+      isInIA32eMode: EFER(rawValue: vmx.vmcs01[.guestEFER]).contains(.lma), prepared: vmx.merge)
   }
 
   /// Gives an exit of L2 to L1.

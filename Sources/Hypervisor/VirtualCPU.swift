@@ -26,6 +26,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   var vmx: VirtualVMX<L1RAM, PagePool>
   var log: ExitLog
   var entryFailures = EntryFailureLog()
+  /// Nil unless somebody wants to see the VMCSs.
+  let watch: VMCSWatch?
   /// How the run ended, once it has.
   var outcome: RunOutcome?
   /// The instructions retired up to the last exit, and the exits since then that retired none.
@@ -49,6 +51,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     self.cr4Supported = processor.capabilities.cr4Fixed1 & ~CR4.smxe.rawValue
     self.vmx = vmx
     self.log = ExitLog(mode: configuration.trace)
+    self.watch = configuration.watched.map { VMCSWatch($0) }
   }
 
   deinit { work.deallocate() }
@@ -94,6 +97,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     event.routedTo = perform(reason)
     performInvalidations()
     if level != event.from { work.pointee.instructionCycles &+= prices.vmptrld }
+    if let watch, event.from == .l2 { watch.noteExit(vmcsSet) }
 
     event.hostCycles = cost(since: workBefore)
     clock.pointee.cycles &+= event.hostCycles

@@ -64,7 +64,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   /// The page of the last EPT violation that L1 was given, until the next VM entry.
   var reflectedViolation: PhysicalAddress<L2>?
   var pendingInvalidations = PendingInvalidations()
-  var merge = MergeContext()
+  /// What L0 prepared for the last merge.
+  public internal(set) var merge = MergeContext()
   /// Whether the merge has seen vmcs01's MSR bitmap: the words that let an MSR through.
   var openMSRWords: OpenWords?
   /// The VPID that L1 gave the L2 whose mappings vpid02 may hold.

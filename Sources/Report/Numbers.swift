@@ -21,3 +21,6 @@ public func decimal(_ value: Double, places: Int) -> String {
   let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
   return sign + padded.dropLast(places) + "." + padded.suffix(places)
 }
+
+/// `value` as `0x` and hexadecimal digits without leading zeros.
+public func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

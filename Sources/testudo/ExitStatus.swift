@@ -18,11 +18,12 @@ enum ExitStatus: Int32, CaseIterable {
 
   var meaning: String {
     switch self {
-    case .success: "the guest reported success, or there was nothing to run"
-    case .guestFailure: "the guest reported failure or ended in another way, as by a triple fault"
+    case .success: "the guest reported success, a checked VM entry succeeds, or there was nothing to run"
+    case .guestFailure:
+      "the guest reported failure or ended in another way, as by a triple fault, or a checked VM entry fails"
     case .usage: "an option or argument makes no sense"
-    case .malformedInput: "an image, manifest or recorded result is malformed or differs"
-    case .missingInput: "an image, experiment or paper does not exist or cannot be read"
+    case .malformedInput: "an image, manifest, recorded result or VMCS dump is malformed or differs"
+    case .missingInput: "an image, experiment, paper or VMCS dump does not exist or cannot be read"
     case .unavailable: "what was asked for is not available, such as the KVM processor"
     case .internalError: "testudo itself failed"
     case .hostRefused: "the host refused a resource, such as memory"

@@ -68,6 +68,17 @@ struct RunCommand: ParsableCommand {
   var trace: String?
 
   @Option(
+    help: ArgumentHelp("Write dumps of vmcs01, vmcs12 and vmcs02 into this folder.", valueName: "folder"))
+  var dumpVmcs: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "When to dump: entry:N, the N-th VM entry into L2; exit:N, the N-th VM exit of L2; failure, the first VM entry "
+        + "that fails; last, the last VM exit of L2. Can be given several times (default: failure and last).",
+      valueName: "moment"))
+  var dumpAt: [VMCSMoment] = []
+
+  @Option(
     parsing: .unconditional,
     help: ArgumentHelp("End the run after so many seconds of real time.", valueName: "seconds"),
     transform: RunCommand.seconds)
@@ -91,6 +102,12 @@ struct RunCommand: ParsableCommand {
     if trace == "" {
       throw ValidationError("The value of '--trace <file.json>' is '': expected the path of a file")
     }
+    if dumpVmcs == "" {
+      throw ValidationError("The value of '--dump-vmcs <folder>' is '': expected the path of a folder")
+    }
+    guard dumpAt.isEmpty || dumpVmcs != nil else {
+      throw ValidationError("--dump-at needs --dump-vmcs FOLDER, where the dumps are written")
+    }
   }
 
   func run() throws {
@@ -100,6 +117,11 @@ struct RunCommand: ParsableCommand {
     let watchdog = Watchdog(timeout: timeout)
     let console = SerialConsole(file: json ? STDERR_FILENO : STDOUT_FILENO)
     var configuration = configuration(for: source, commandLine: options.commandLine, console: console)
+    let dumps = try dumpVmcs.map { path throws(CommandError) in try VMCSFolder(path: path) }
+    if let dumps {
+      let moments: [VMCSMoment] = dumpAt.isEmpty ? [.failure, .last] : dumpAt
+      configuration.watched = VMCSWatchList(Set(moments)) { dumps.write($0, $1) }
+    }
     let traceFile = try openTrace(frequency: configuration.costs.frequency)
     if let traceFile { configuration.trace = .streamed { traceFile.write($0) } }
     let machine = try Laboratory.machine(configuration)
@@ -117,6 +139,7 @@ struct RunCommand: ParsableCommand {
       serialCount: console.count)
     let printed = Result { try Output.write(json ? report.json().text(indent: 2) + "\n" : report.text()) }
     try traceFile?.finish()
+    try dumps?.finish()
     try printed.get()
     if !json, let failure = console.failure { throw Output.incomplete(failure) }
     try leave(result, signal: watchdog.signalStatus)

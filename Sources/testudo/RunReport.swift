@@ -109,8 +109,6 @@ struct RunReport {
       "consequence": .string(failure.consequence),
     ]
   }
-
-  private static func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
 }
 
 extension RunOutcome {
