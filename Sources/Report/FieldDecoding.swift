@@ -7,7 +7,7 @@ public enum FieldDecoding {
   /// of the same VMCS, which decides what its exit qualification means.
   public static func lines(_ field: VMCSField, _ value: UInt64, reason: ExitReasonField? = nil) -> [String] {
     if let kind = ControlWordKind.allCases.first(where: { $0.field == field }) {
-      return controls(kind, value)
+      return namedControls(kind, value)
     }
     let text = words(field, value, reason: reason)
     return text.isEmpty ? [] : [text]
@@ -16,6 +16,27 @@ public enum FieldDecoding {
   /// The names of the controls that are 1 in a word, lowest bit first.
   public static func controls(_ kind: ControlWordKind, _ word: UInt64) -> [String] {
     (0..<UInt8(64)).filter { word >> UInt64($0) & 1 != 0 }.map { name(of: kind, bit: $0) }
+  }
+
+  /// The names of the controls that are 1 in a word; the reserved bits on one line.
+  private static func namedControls(_ kind: ControlWordKind, _ word: UInt64) -> [String] {
+    let named = (0..<UInt8(64)).filter { kind.name(ofBit: $0) != nil }
+    let reserved = named.reduce(word) { $0 & ~(1 << UInt64($1)) }
+    return controls(kind, word & ~reserved) + (reserved == 0 ? [] : ["reserved: bits \(bits(reserved))"])
+  }
+
+  /// The bits that are 1, such as `1, 4-6, 8`.
+  static func bits(_ value: UInt64) -> String {
+    var ranges: [ClosedRange<Int>] = []
+    for bit in 0..<64 where value >> UInt64(bit) & 1 != 0 {
+      if let last = ranges.last, last.upperBound == bit - 1 {
+        ranges[ranges.count - 1] = last.lowerBound...bit
+      } else {
+        ranges.append(bit...bit)
+      }
+    }
+    return ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+      .joined(separator: ", ")
   }
 
   /// The SDM's name of a control, or that it is reserved.
@@ -112,7 +133,7 @@ public enum FieldDecoding {
   }
 
   private static func exceptions(_ value: UInt64) -> String {
-    (0..<32).filter { value >> UInt64($0) & 1 != 0 }.map { "vector \($0)" }.joined(separator: " | ")
+    value == 0 ? "" : "vectors \(bits(value))"
   }
 
   private static func eptPointer(_ pointer: EPTPointer) -> String {

@@ -107,9 +107,13 @@ private struct JSONParser {
     let start = position
     while let byte = peek, "+-.0123456789eE".utf8.contains(byte) { position += 1 }
     let digits = String(decoding: text[start..<position], as: UTF8.self)
-    if let value = UInt64(digits), digits.first != "+" { return .unsigned(value) }
-    if let value = Int64(digits) { return .integer(value) }
-    if let value = Double(digits), value.isFinite { return .number(value) }
+    let magnitude = digits.drop { $0 == "-" }
+    let hasLeadingZero = magnitude.first == "0" && magnitude.dropFirst().first?.isNumber == true
+    if magnitude.first?.isNumber == true, !hasLeadingZero {
+      if let value = UInt64(digits) { return .unsigned(value) }
+      if let value = Int64(digits) { return .integer(value) }
+      if let value = Double(digits), value.isFinite { return .number(value) }
+    }
     position = start
     throw error(start == text.count ? "the file ends before the value does" : "expected a JSON value")
   }

@@ -48,7 +48,7 @@ public struct MergeTable {
 
   // MARK: For people
 
-  /// The fields that are not 0 everywhere, or all, then each control that somebody has.
+  /// The fields that are not 0 everywhere, then each control that somebody has; or all, reserved bits too.
   public func text(all: Bool = false) -> String {
     let shown = rows.filter { all || !$0.isAbsent && !$0.isZero }
     var table = TextTable(columns: [
@@ -63,8 +63,10 @@ public struct MergeTable {
     }
     var text = table.rendered()
     for row in shown {
-      guard let kind = row.controls, !row.bits.isEmpty else { continue }
-      text += "\n\(row.field.name)\n\n" + Self.controlTable(row, kind).rendered()
+      guard let kind = row.controls else { continue }
+      let bits = row.bits.filter { all || kind.name(ofBit: $0) != nil || !row.agrees(on: $0) }
+      guard !bits.isEmpty else { continue }
+      text += "\n\(row.field.name)\n\n" + Self.controlTable(row, kind, bits).rendered()
     }
     if rows.contains(where: { !$0.isKnown }) {
       text +=
@@ -73,12 +75,12 @@ public struct MergeTable {
     return text
   }
 
-  private static func controlTable(_ row: Row, _ kind: ControlWordKind) -> TextTable {
+  private static func controlTable(_ row: Row, _ kind: ControlWordKind, _ bits: [UInt8]) -> TextTable {
     var table = TextTable(columns: [
       .init("bit", .right), .init("control"), .init("vmcs01"), .init("vmcs12"), .init("vmcs02"),
       .init("decided by"),
     ])
-    for bit in row.bits {
+    for bit in bits {
       let isOpen = !row.isKnown && row.origin(of: bit) == .derived
       table.append([
         "\(bit)", FieldDecoding.name(of: kind, bit: bit), "\(row.vmcs01 >> UInt64(bit) & 1)",
@@ -122,6 +124,11 @@ extension MergeTable.Row {
 
   /// The bits that are 1 in any of the three.
   var bits: [UInt8] { (UInt8(0)..<64).filter { (vmcs01 | vmcs12 | vmcs02) >> UInt64($0) & 1 != 0 } }
+
+  /// Whether a bit is the same in all three.
+  func agrees(on bit: UInt8) -> Bool {
+    ((vmcs01 ^ vmcs12) | (vmcs01 ^ vmcs02)) >> UInt64(bit) & 1 == 0
+  }
 
   func origin(of bit: UInt8) -> MergeOrigin {
     origins.first { $0.bits >> UInt64(bit) & 1 != 0 }?.origin ?? .none

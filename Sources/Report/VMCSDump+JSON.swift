@@ -230,18 +230,22 @@ extension VMCSDump {
     return "did you mean \(nearest)?"
   }
 
-  /// The number of letters to insert, drop or change that makes one name of the other.
+  /// The number of letters to insert, drop, change or exchange with the next that makes one name of the other.
   private static func distance(_ from: String, _ to: String) -> Int {
     let letters = Array(to.uppercased().utf8)
+    var earlier: [Int] = []
     var row = Array(0...letters.count)
+    var previous: UInt8 = 0
     for (line, letter) in from.utf8.enumerated() {
-      var diagonal = row[0]
-      row[0] = line + 1
+      var next = [line + 1]
       for (column, other) in letters.enumerated() {
-        let changed = diagonal + (letter == other ? 0 : 1)
-        diagonal = row[column + 1]
-        row[column + 1] = min(changed, row[column] + 1, diagonal + 1)
+        var steps = min(row[column] + (letter == other ? 0 : 1), row[column + 1] + 1, next[column] + 1)
+        if line > 0, column > 0, letter == letters[column - 1], previous == other {
+          steps = min(steps, earlier[column - 1] + 1)
+        }
+        next.append(steps)
       }
+      (earlier, row, previous) = (row, next, letter)
     }
     return row[letters.count]
   }

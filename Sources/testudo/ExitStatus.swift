@@ -18,12 +18,12 @@ enum ExitStatus: Int32, CaseIterable {
 
   var meaning: String {
     switch self {
-    case .success: "the guest reported success, a checked VM entry succeeds, or there was nothing to run"
+    case .success: "the guest or the checked VM entry succeeds, or there was nothing to run"
     case .guestFailure:
-      "the guest reported failure or ended in another way, as by a triple fault, or a checked VM entry fails"
+      "the guest fails or ends in another way, or the checked VM entry fails"
     case .usage: "an option or argument makes no sense"
-    case .malformedInput: "an image, manifest, recorded result or VMCS dump is malformed or differs"
-    case .missingInput: "an image, experiment, paper or VMCS dump does not exist or cannot be read"
+    case .malformedInput: "an image, manifest, recorded result or dump is malformed or differs"
+    case .missingInput: "an image, experiment, paper or dump does not exist or cannot be read"
     case .unavailable: "what was asked for is not available, such as the KVM processor"
     case .internalError: "testudo itself failed"
     case .hostRefused: "the host refused a resource, such as memory"

@@ -6,7 +6,9 @@ import Testing
     let result = try Command.run("--help")
     #expect(result.status == 0)
     #expect(result.errors.isEmpty)
-    for word in ["run", "guests", "doctor", "experiment", "papers", "EXIT STATUS", " 66 ", "124"] {
+    for word in [
+      "run", "check", "vmcs", "guests", "doctor", "experiment", "papers", "EXIT STATUS", " 66 ", "124",
+    ] {
       #expect(result.output.contains(word))
     }
   }
