@@ -39,6 +39,12 @@ public struct VMCS: @unchecked Sendable {
     }
   }
 
+  /// The words of the fields: ``VMCSField/slotCount`` of them, each at its field's ``VMCSField/slot``.
+  @inlinable
+  public var words: UnsafeMutablePointer<UInt64> {
+    (region + Self.fieldsOffset).assumingMemoryBound(to: UInt64.self)
+  }
+
   /// The VMCS revision identifier, bits 30:0, and the shadow-VMCS indicator, bit 31.
   @inlinable
   public var revision: UInt32 {
