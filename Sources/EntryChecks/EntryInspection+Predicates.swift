@@ -103,7 +103,8 @@ extension EntryInspection {
   /// Without virtual-interrupt delivery and virtualized APIC accesses, a threshold above the virtual TPR would cause a
   /// VM exit at once.
   var isTPRThresholdAboveVirtualTPR: Bool {
-    guard let virtualTPR, secondary.isDisjoint(with: [.virtualInterruptDelivery, .virtualizeAPICAccesses])
+    guard let virtualTPR = circumstances.virtualTPR,
+      secondary.isDisjoint(with: [.virtualInterruptDelivery, .virtualizeAPICAccesses])
     else { return false }
     return self[.tprThreshold] & 0xF > virtualTPR >> 4
   }
@@ -273,12 +274,12 @@ extension EntryInspection {
 
   var isLinkedRevisionWrong: Bool {
     guard isLinked else { return false }
-    guard let linkedVMCS else { return true }
+    guard let linkedVMCS = circumstances.linkedVMCS else { return true }
     return UInt32(truncatingIfNeeded: linkedVMCS) & 0x7FFF_FFFF != environment.capabilities.basic.revision
   }
 
   var isLinkedShadowIndicatorWrong: Bool {
-    guard isLinked, let linkedVMCS else { return false }
+    guard isLinked, let linkedVMCS = circumstances.linkedVMCS else { return false }
     return (linkedVMCS >> 31 & 1 != 0) != secondary.contains(.vmcsShadowing)
   }
 }

@@ -17,10 +17,7 @@ public struct EntryInspection {
   let guestCR0: CR0
   let guestCR4: CR4
   let guestRFLAGS: RFLAGS
-  /// The first eight bytes of the VMCS that the link pointer names, or nil if there is none to read.
-  let linkedVMCS: UInt64?
-  /// The virtual TPR, or nil if there is none to read.
-  let virtualTPR: UInt64?
+  let circumstances: EntryCircumstances
   /// The PDPTEs that VM entry would load, if it loads any.
   let pdptes: PDPTEs?
 
@@ -47,12 +44,9 @@ public struct EntryInspection {
     guestCR0 = CR0(rawValue: vmcs[.guestCR0])
     guestCR4 = CR4(rawValue: vmcs[.guestCR4])
     guestRFLAGS = RFLAGS(rawValue: vmcs[.guestRFLAGS])
-    let link = vmcs[.vmcsLinkPointer]
-    linkedVMCS = link == .max || link & 0xFFF != 0 ? nil : load(link)
-    let virtualAPIC = vmcs[.virtualAPICAddress]
-    virtualTPR =
-      primary.contains(.useTPRShadow) && virtualAPIC & 0xFFF == 0
-      ? load(virtualAPIC | 0x80).map { $0 & 0xFF } : nil
+    circumstances = EntryCircumstances(
+      of: vmcs, isInIA32eMode: environment.isInIA32eMode, currentVMCSPointer: environment.currentVMCSPointer,
+      load: load)
     let usesPDPTEs = guestCR0.contains(.pg) && guestCR4.contains(.pae) && !entry.contains(.ia32eModeGuest)
     pdptes = usesPDPTEs ? Self.pdptes(of: vmcs, isEPT: secondary.contains(.enableEPT), load: load) : nil
   }

@@ -130,6 +130,11 @@ extension Core {
     return pointer.loadUnaligned(as: T.self)
   }
 
+  /// The little-endian 64-bit word at L0-physical `address`, or nil in a hole.
+  func word(at address: UInt64) -> UInt64? {
+    ramPointer(address, count: 8)?.loadUnaligned(as: UInt64.self)
+  }
+
   /// Stores to L0-physical `address`, dropping code decoded from there; a hole takes no store.
   func storePhysical<T: MemoryInteger>(_ value: T, at address: UInt64) {
     guard let pointer = ramPointer(address, count: MemoryLayout<T>.size) else { return }

@@ -8,11 +8,11 @@ extension Core {
   static var slice: UInt64 { 65_536 }
 
   /// Runs the guest until a VM exit is pending (nil), or until L0 ends the run.
-  func runGuest(isStopRequested: () -> Bool) -> StopCause? {
+  func runGuest(until stopRequest: StopRequest) -> StopCause? {
     do throws(Interruption) {
       try injectEvent()
       while true {
-        if isStopRequested() { return .requested }
+        if stopRequest.take() { return .requested }
         try takeEvents()
         let clock = cpu.pointee.machine.clock
         guard clock.pointee.instructions < clock.pointee.instructionLimit else { return .instructionLimit }

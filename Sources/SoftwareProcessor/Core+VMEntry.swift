@@ -128,7 +128,10 @@ extension Core {
   /// Loads the MSRs of the VM-entry MSR-load list.
   /// - Returns: the number of the first entry, from 1, that cannot be loaded; nil if all were.
   func loadEntryMSRs(_ vmcs: VMCS) -> UInt64? {
-    loadMSRList(address: vmcs[.entryMSRLoadAddress], count: vmcs[.entryMSRLoadCount])
+    let count = vmcs[.entryMSRLoadCount]
+    guard count != 0 else { return nil }
+    defer { updateMode() }
+    return loadMSRList(address: vmcs[.entryMSRLoadAddress], count: count)
   }
 
   func loadMSRList(address: UInt64, count: UInt64) -> UInt64? {

@@ -1,7 +1,6 @@
 import EntryChecks
 import GuestMemory
 import Processor
-import Synchronization
 import VMX
 import X86
 
@@ -12,21 +11,23 @@ import X86
 public final class SoftwareCPU: VMXProcessor {
   public let memory: PhysicalMemory
   let core: Core
-  private let stopRequest = Atomic<Bool>(false)
+  private let stopRequest: StopRequest
   private let environment: EntryEnvironment
-  private var memo = EntryMemo()
+  private let memo = EntryMemo()
 
   /// A processor at power-on, over `memory`; nil if the host has no memory for its tables.
   public init?(memory: PhysicalMemory) {
     guard let core = Core.allocate(memory: memory) else { return nil }
     self.memory = memory
     self.core = core
+    self.stopRequest = StopRequest()
     self.environment = EntryEnvironment(
       capabilities: Self.capabilities, physicalWidth: Core.physicalAddressWidth)
   }
 
   deinit {
     memo.deallocate()
+    stopRequest.deallocate()
     core.deallocate()
   }
 
@@ -53,12 +54,7 @@ public final class SoftwareCPU: VMXProcessor {
     set { core.cpu.pointee.isNMIPending = newValue }
   }
 
-  public func requestStop() { stopRequest.store(true, ordering: .relaxed) }
-
-  private func takeStopRequest() -> Bool {
-    guard stopRequest.load(ordering: .relaxed) else { return false }
-    return stopRequest.exchange(false, ordering: .relaxed)
-  }
+  public func requestStop() { stopRequest.make() }
 
   // MARK: VM entry and VM exit
 
@@ -72,9 +68,8 @@ public final class SoftwareCPU: VMXProcessor {
       vmcs[.exitQualification] = position
       return .exit(vmcs.exitReason)
     }
-    core.updateMode()
     core.startPreemptionTimer()
-    if let cause = core.runGuest(isStopRequested: takeStopRequest) {
+    if let cause = core.runGuest(until: stopRequest) {
       core.saveGuestState()
       if core.nonRoot.pointee.timerDeadline != .max {
         vmcs[.preemptionTimerValue] = core.preemptionTimerValue
@@ -87,14 +82,11 @@ public final class SoftwareCPU: VMXProcessor {
   /// The first violated check of the VM entry.
   private func entryFailure(_ vmcs: VMCS) -> EntryFailure? {
     let core = core
-    let link = vmcs[.vmcsLinkPointer]
-    let linked = link == .max ? 0 : core.loadPhysical(link, as: UInt64.self)
-    if memo.passes(vmcs, linked: linked) { return nil }
-    let inspection = EntryInspection(vmcs: vmcs, environment: environment) { address in
-      core.ramPointer(address, count: 8)?.loadUnaligned(as: UInt64.self)
-    }
+    let circumstances = EntryCircumstances(of: vmcs) { core.word(at: $0) }
+    if memo.passes(vmcs, in: circumstances) { return nil }
+    let inspection = EntryInspection(vmcs: vmcs, environment: environment) { core.word(at: $0) }
     if let violation = inspection.firstViolation { return violation.failure }
-    memo.remember(vmcs, linked: linked)
+    memo.remember(vmcs, in: circumstances)
     return nil
   }
 
