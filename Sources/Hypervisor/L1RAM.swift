@@ -9,11 +9,15 @@ struct L1RAM: L1Memory, @unchecked Sendable {
   static let physicalAddressWidth = UInt8(truncatingIfNeeded: CPUIDPolicy.physicalAddressBits)
 
   unowned(unsafe) let memory: PhysicalMemory
+  private let base: UnsafeMutableRawPointer
+  private let size: UInt64
   let low: MachineLayout.Range
   let high: MachineLayout.Range
 
   init(memory: PhysicalMemory, layout: MachineLayout) {
     self.memory = memory
+    base = memory.base
+    size = memory.size
     low = layout.low
     high = layout.high
   }
@@ -40,7 +44,9 @@ extension L1RAM {
   }
 
   func pointer(to address: PhysicalAddress<L1>, count: UInt64) -> UnsafeMutableRawPointer? {
-    translate(address, count: count).flatMap { memory.pointer($0, count: count) }
+    // Not through `memory`, for that is an object, whose references would be counted.
+    guard let target = translate(address, count: count), target.rawValue &+ count <= size else { return nil }
+    return base + Int(truncatingIfNeeded: target.rawValue)
   }
 
   func noteWrite(_ address: PhysicalAddress<L1>, count: UInt64) {

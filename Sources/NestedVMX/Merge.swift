@@ -30,24 +30,19 @@ public enum Merge {
     vmcs01: VMCS, vmcs12: VMCS, into vmcs02: VMCS, context: borrowing MergeContext,
     counting work: inout WorkCounters
   ) {
-    for position in 0..<MergeRow.all.count {
-      let row = MergeRow.all[position]
-      switch row.rule {
-      case .absent: continue
-      case .fromL1:
-        vmcs02[row.field] = vmcs12[row.field]
-        work.memoryReads &+= 1
-      case .fromL0:
-        vmcs02[row.field] = vmcs01[row.field]
-        work.vmcsReads &+= 1
-      default:
-        vmcs02[row.field] = value(of: row, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
-        work.memoryReads &+= 1
-        work.vmcsReads &+= 1
-      }
-      work.vmcsWrites &+= 1
-      work.fieldsCopied &+= 1
+    let plan = MergePlan.plan
+    plan.fromL1.copy(from: vmcs12, to: vmcs02)
+    plan.fromL0.copy(from: vmcs01, to: vmcs02)
+    for number in 0..<plan.computed.count {
+      let row = plan.computed[number]
+      vmcs02[row.field] = value(of: row, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
     }
+    let computed = UInt64(plan.computed.count)
+    let fields = plan.fromL1.fieldCount &+ plan.fromL0.fieldCount &+ computed
+    work.memoryReads &+= plan.fromL1.fieldCount &+ computed
+    work.vmcsReads &+= plan.fromL0.fieldCount &+ computed
+    work.vmcsWrites &+= fields
+    work.fieldsCopied &+= fields
   }
 
   /// The value that the merge gives `row`'s field, 0 if it is absent.

@@ -16,7 +16,7 @@ extension VirtualVMX {
       throw .fail(launching ? .vmlaunchNonClearVMCS : .vmresumeNonLaunchedVMCS)
     }
     drainShadow()
-    if let failure = inspection().firstViolation?.failure {
+    if let failure = entryFailure() {
       if let error = failure.instructionError { throw .fail(error) }
       return entryFailed(failure)
     }
@@ -33,15 +33,38 @@ extension VirtualVMX {
     inspection().forEachViolation(body)
   }
 
+  /// What the first violated check of the VM entry makes of it, or nil if all are met.
+  ///
+  /// A VMCS that is known to pass costs L0 in virtual time what checking it does.
+  mutating func entryFailure() -> EntryFailure? {
+    let memory = memory
+    let circumstances = EntryCircumstances(
+      of: vmcs12Region, isInIA32eMode: isInIA32eMode, currentVMCSPointer: currentVMCS?.rawValue
+    ) { address in memory.word(at: PhysicalAddress(address)) }
+    if memo.passes(vmcs12Region, in: circumstances) {
+      countInspection()
+      return nil
+    }
+    if let violation = inspection().firstViolation { return violation.failure }
+    memo.remember(vmcs12Region, in: circumstances)
+    return nil
+  }
+
+  /// Whether L1 is in IA-32e mode.
+  var isInIA32eMode: Bool { EFER(rawValue: vmcs01[.guestEFER]).contains(.lma) }
+
+  /// The work of the checks, which read about as many words of vmcs12 as it has fields.
+  mutating func countInspection() {
+    work.vmcsReads &+= 1
+    work.memoryReads &+= UInt64(VMCSField.count)
+  }
+
   /// vmcs12 as the checks on VM entry see it.
   mutating func inspection() -> EntryInspection {
     let environment = EntryEnvironment(
-      capabilities: capabilities, physicalWidth: physicalAddressWidth,
-      isInIA32eMode: EFER(rawValue: vmcs01[.guestEFER]).contains(.lma),
+      capabilities: capabilities, physicalWidth: physicalAddressWidth, isInIA32eMode: isInIA32eMode,
       currentVMCSPointer: currentVMCS?.rawValue)
-    work.vmcsReads &+= 1
-    // The checks read about as many words of vmcs12 as it has fields.
-    work.memoryReads &+= UInt64(VMCSField.count)
+    countInspection()
     let memory = memory
     return EntryInspection(vmcs: vmcs12Region, environment: environment) { address in
       memory.word(at: PhysicalAddress(address))

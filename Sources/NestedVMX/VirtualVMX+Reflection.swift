@@ -74,8 +74,11 @@ extension VirtualVMX {
   mutating func saveGuestState() {
     let exitControls = vmcs12Region.exitControls
     let usesEPT = usesEPT12
-    for position in 0..<SaveRow.all.count {
-      let row = SaveRow.all[position]
+    let plan = SavePlan.plan
+    plan.always.copy(from: vmcs02, to: vmcs12Region)
+    countSave(plan.always.fieldCount, reads: plan.always.fieldCount)
+    for number in 0..<plan.conditional.count {
+      let row = plan.conditional[number]
       switch row.rule {
       case .always: break
       case .under(let control): guard exitControls.contains(control) else { continue }
@@ -83,23 +86,23 @@ extension VirtualVMX {
       case .unchanged: continue
       case .cr0:
         vmcs12Region[.guestCR0] = controlRegister12(.guestCR0, .cr0GuestHostMask, .cr0ReadShadow)
-        countSave(reads: 3)
+        countSave(1, reads: 3)
         continue
       case .cr4:
         vmcs12Region[.guestCR4] = controlRegister12(.guestCR4, .cr4GuestHostMask, .cr4ReadShadow)
-        countSave(reads: 3)
+        countSave(1, reads: 3)
         continue
       }
       vmcs12Region[row.field] = vmcs02[row.field]
-      countSave(reads: 1)
+      countSave(1, reads: 1)
     }
     updateEntryControls()
   }
 
-  mutating func countSave(reads: UInt64) {
+  mutating func countSave(_ fields: UInt64, reads: UInt64) {
     work.vmcsReads &+= reads
-    work.memoryWrites &+= 1
-    work.fieldsCopied &+= 1
+    work.memoryWrites &+= fields
+    work.fieldsCopied &+= fields
   }
 
   /// A VM exit clears the valid bit of the event to inject, and stores the mode of L2 in "IA-32e mode guest".
@@ -129,19 +132,27 @@ extension VirtualVMX {
 extension VirtualVMX {
   /// SDM volume 3, "Loading Host State".
   mutating func loadHostState(_ pdptes: (UInt64, UInt64, UInt64, UInt64)) {
-    for position in 0..<HostStateRow.all.count {
-      let row = HostStateRow.all[position]
+    let plan = HostStatePlan.plan
+    plan.host.copy(from: vmcs12Region, to: vmcs01)
+    plan.constant.copy(from: plan.constantValues, to: vmcs01)
+    countHostState(plan.host.fieldCount &+ plan.constant.fieldCount)
+    for number in 0..<plan.computed.count {
+      let row = plan.computed[number]
       guard let value = value(of: row.source, pdptes) else { continue }
       switch row.field {
       case .guestCR0: setControlRegister(.guestCR0, .cr0GuestHostMask, .cr0ReadShadow, value, processor.cr0)
       case .guestCR4: setControlRegister(.guestCR4, .cr4GuestHostMask, .cr4ReadShadow, value, processor.cr4)
       default: vmcs01[row.field] = value
       }
-      work.memoryReads &+= 1
-      work.vmcsWrites &+= 1
-      work.fieldsCopied &+= 1
+      countHostState(1)
     }
     finishHostState()
+  }
+
+  mutating func countHostState(_ fields: UInt64) {
+    work.memoryReads &+= fields
+    work.vmcsWrites &+= fields
+    work.fieldsCopied &+= fields
   }
 
   /// What the host state implies beside its fields.

@@ -70,29 +70,26 @@ extension VirtualVMX {
   mutating func fillShadow() {
     guard isShadowing else { return }
     sync.shadowFills &+= 1
-    for position in 0..<ShadowedFields.readable.count { copyToShadow(ShadowedFields.readable[position]) }
-    for position in 0..<ShadowedFields.writable.count { copyToShadow(ShadowedFields.writable[position]) }
-  }
-
-  mutating func copyToShadow(_ field: VMCSField) {
-    shadow[field] = vmcs12Region[field]
-    sync.fieldsToShadow &+= 1
-    work.memoryReads &+= 1
-    work.vmcsWrites &+= 1
-    work.fieldsCopied &+= 1
+    let plan = ShadowPlan.plan
+    plan.readable.copy(from: vmcs12Region, to: shadow)
+    plan.writable.copy(from: vmcs12Region, to: shadow)
+    let fields = plan.readable.fieldCount &+ plan.writable.fieldCount
+    sync.fieldsToShadow &+= fields
+    work.memoryReads &+= fields
+    work.vmcsWrites &+= fields
+    work.fieldsCopied &+= fields
   }
 
   /// Copies the fields that L1 can write in the shadow VMCS to vmcs12.
   mutating func drainShadow() {
     guard isShadowing else { return }
     sync.shadowDrains &+= 1
-    for position in 0..<ShadowedFields.writable.count {
-      let field = ShadowedFields.writable[position]
-      vmcs12Region[field] = shadow[field]
-      sync.fieldsFromShadow &+= 1
-      work.vmcsReads &+= 1
-      work.memoryWrites &+= 1
-      work.fieldsCopied &+= 1
-    }
+    let plan = ShadowPlan.plan
+    plan.writable.copy(from: shadow, to: vmcs12Region)
+    let fields = plan.writable.fieldCount
+    sync.fieldsFromShadow &+= fields
+    work.vmcsReads &+= fields
+    work.memoryWrites &+= fields
+    work.fieldsCopied &+= fields
   }
 }

@@ -1,3 +1,4 @@
+import EntryChecks
 import Translation
 import VMX
 import X86
@@ -64,6 +65,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   /// The page of the last EPT violation that L1 was given, until the next VM entry.
   var reflectedViolation: PhysicalAddress<L2>?
   var pendingInvalidations = PendingInvalidations()
+  /// The VM entries of L1 that have passed every check.
+  let memo = EntryMemo()
   /// What L0 prepared for the last merge.
   public internal(set) var merge = MergeContext()
   /// Whether the merge has seen vmcs01's MSR bitmap: the words that let an MSR through.
@@ -99,6 +102,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     self.merge.processor = processor
     prepareShadow()
   }
+
+  deinit { memo.deallocate() }
 
   /// The VMCS to enter: vmcs02 while L2 runs, else vmcs01.
   public var running: VMCS { isInL2 ? vmcs02 : vmcs01 }
