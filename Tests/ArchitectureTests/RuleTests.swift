@@ -53,7 +53,7 @@ struct RuleSample: Sendable, CustomTestStringConvertible {
       good: String(repeating: "  .init(.guestRIP, 1),\n", count: 451)),
     RuleSample(
       Rules.noMachinePaths, bad: "let path = \"/ho" + "me/ada/guest.elf\"",
-      good: "let path = \"https://example.org/work/guest.elf\" // Sources/work/x"),
+      good: "let path = \"https://example.org/mnt/guest.elf\" // Sources/mnt/x"),
   ]
 
   @Test(arguments: samples)
