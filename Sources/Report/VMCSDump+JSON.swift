@@ -96,14 +96,14 @@ extension VMCSDump {
   private mutating func read(_ member: JSONValue.Member) throws(VMCSDumpError) {
     switch member.key {
     case "schema", "kind": break
-    case "revision": revision = UInt32(try Self.number(member, below: 0xFFFF_FFFF, "a number of 32 bits"))
+    case "revision": revision = UInt32(try Self.number(member, upTo: 0xFFFF_FFFF, "a number of 32 bits"))
     case "launchState": isLaunched = try Self.launchState(member.value)
-    case "address": address = try Self.number(member, below: .max, "an address")
+    case "address": address = try Self.number(member, upTo: .max, "an address")
     case "fields": try readFields(member.value)
     case "prepared": prepared = try Self.prepared(member.value)
     case "capabilities": capabilities = try Self.capabilities(member.value)
     case "physicalAddressWidth":
-      let width = try Self.number(member, below: 52, "a number of bits from 32 to 52")
+      let width = try Self.number(member, upTo: 52, "a number of bits from 32 to 52")
       guard width >= 32 else { throw Self.unexpected(member, "a number of bits from 32 to 52") }
       physicalAddressWidth = UInt8(width)
     case "ia32eMode":
@@ -128,7 +128,7 @@ extension VMCSDump {
     for member in try Self.members(value, of: "fields") {
       let field = try Self.field(member.key)
       let bits = field.width.mask.nonzeroBitCount
-      self[field] = try Self.number(member, below: field.width.mask, "a number of \(bits) bits, as \"0x…\"")
+      self[field] = try Self.number(member, upTo: field.width.mask, "a number of \(bits) bits, as \"0x…\"")
     }
   }
 
@@ -149,7 +149,7 @@ extension VMCSDump {
       }
       let mask = PreparedFields.slots[position].field.width.mask
       prepared.values[position] = try number(
-        member, below: mask, "a number of \(mask.nonzeroBitCount) bits, as \"0x…\"")
+        member, upTo: mask, "a number of \(mask.nonzeroBitCount) bits, as \"0x…\"")
     }
     return prepared
   }
@@ -166,7 +166,7 @@ extension VMCSDump {
             + suggestion(for: member.key, among: names))
       }
       capabilities[keyPath: CapabilityRegisters.all[position].path] = try number(
-        member, below: .max, "a number of 64 bits, as \"0x…\"")
+        member, upTo: .max, "a number of 64 bits, as \"0x…\"")
     }
     return capabilities
   }
@@ -187,7 +187,7 @@ extension VMCSDump {
 
   /// The number of `member`: a string of hexadecimal digits after 0x, or a JSON integer, up to `greatest`.
   private static func number(
-    _ member: JSONValue.Member, below greatest: UInt64, _ expected: String
+    _ member: JSONValue.Member, upTo greatest: UInt64, _ expected: String
   ) throws(VMCSDumpError) -> UInt64 {
     guard let value = number(member.value), value <= greatest else { throw unexpected(member, expected) }
     return value
