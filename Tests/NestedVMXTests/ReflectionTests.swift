@@ -11,6 +11,21 @@ struct ReflectionTests {
 
   private var vmcs02: VMCS { machine.vmx.vmcs02 }
 
+  /// Fields are copied by whole words, so that a host field must be as wide as the field of L1 that it becomes.
+  @Test func noFieldOfL1GetsMoreThanItsWidth() {
+    machine.launch()
+    for position in 0..<VMCSField.count {
+      let field = VMCSField.rows[position].field
+      if field.area == .hostState { machine.vmcs12[field] = .max }
+    }
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(machine.vmcs01[.guestRIP] == .max)
+    for position in 0..<VMCSField.count {
+      let row = VMCSField.rows[position]
+      #expect(machine.vmcs01[row.field] & ~row.field.width.mask == 0, "\(row.name)")
+    }
+  }
+
   @Test func exitInformationIsCopied() {
     machine.launch()
     let fields: [(VMCSField, UInt64)] = [
