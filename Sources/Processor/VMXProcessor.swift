@@ -72,6 +72,9 @@ public struct VirtualClock: Sendable {
   public var cycles: UInt64 = 0
   /// The value of `instructions` at which a run stops.
   public var instructionLimit: UInt64 = .max
+  /// The value of `cycles` at which a timer interrupt of L0 arrives: an external-interrupt VM exit of whichever guest
+  /// runs, whatever its RFLAGS.IF (vmcs01 and vmcs02 always have "external-interrupt exiting").
+  public var interruptDeadline: UInt64 = .max
 
   public init() {}
 }

@@ -59,6 +59,8 @@ struct CPUState {
   var mode = ExecutionMode()
 
   var msrs = ModelSpecificState()
+  /// x87, SSE and AVX.
+  var extended = ExtendedState()
 
   /// Instructions that may still retire before ``Core/execute(budget:)`` returns: decremented per block.
   var budget: Int64 = 0
