@@ -7,6 +7,8 @@ struct PropertyRegisters: Equatable {
   var general = [UInt64](repeating: 0, count: 16)
   var flags: UInt64 = 0
   var rip: UInt64 = 0
+  /// x87, SSE and AVX.
+  var extended = PropertyExtendedState()
 }
 
 /// How the instruction ended.
@@ -72,11 +74,15 @@ final class PropertyHostCPU {
     static let recovery: UInt64 = PropertyLayout.context + 1024
     /// A far pointer to the instruction.
     static let farPointer: UInt64 = PropertyLayout.context + 1032
+    /// XSAVE areas: what the instruction starts with, what it leaves, and what the process had.
+    static let extended: UInt64 = PropertyLayout.context + 0x1000
+    static let extendedResults: UInt64 = PropertyLayout.context + 0x1800
+    static let hostExtended: UInt64 = PropertyLayout.context + 0x2000
   }
 
   /// Maps code and data and takes the signals over; nil if the host is no x86-64 Linux or does not allow it.
   init?(_ codeSize: BareProcessor.CodeSize = .bits64) {
-    guard Self.isX86 else { return nil }
+    guard Self.isX86, Self.has("xsave") else { return nil }
     is32Bit = codeSize == .bits32
     let size = Int(PropertyLayout.end - PropertyLayout.stub)
     let protection = PROT_READ | PROT_WRITE | PROT_EXEC
@@ -118,6 +124,7 @@ final class PropertyHostCPU {
       pointer(Context.general).storeBytes(of: value, toByteOffset: number * 8, as: UInt64.self)
     }
     pointer(Context.flags).storeBytes(of: registers.flags, as: UInt64.self)
+    copy(registers.extended.bytes, to: pointer(Context.extended))
     typealias Stub = @convention(c) () -> Void
     unsafeBitCast(UInt(PropertyLayout.stub), to: Stub.self)()
     memset(instruction, 0xCC, code.count)
@@ -132,6 +139,9 @@ final class PropertyHostCPU {
     registers.general = order.map(result)
     registers.rip = result(16)
     registers.flags = result(17)
+    registers.extended = PropertyExtendedState(
+      image: UnsafeRawBufferPointer(
+        start: pointer(Context.extendedResults), count: PropertyExtendedState.size))
     let vector = UInt8(truncatingIfNeeded: result(20))
     let breakpoint: UInt8 = 3
     guard vector != breakpoint else {
@@ -171,11 +181,13 @@ final class PropertyHostCPU {
     action.__sigaction_handler.sa_sigaction = { signal, _, context in
       guard let context else { return }
       // The general registers of `ucontext_t`, in the order of its REG_ constants: R8 to R15, RDI, RSI, RBP, RBX, RDX,
-      // RAX, RCX, RSP, RIP, EFL, segments, ERR, TRAPNO.
+      // RAX, RCX, RSP, RIP, EFL, segments, ERR, TRAPNO; four words on, the pointer to the XSAVE area.
       let registers = context + 40
       let rip = registers.load(fromByteOffset: 16 * 8, as: UInt64.self)
       guard rip >= PropertyLayout.stub, rip < PropertyLayout.end,
         let results = UnsafeMutableRawPointer(bitPattern: UInt(Context.results)),
+        let extendedResults = UnsafeMutableRawPointer(bitPattern: UInt(Context.extendedResults)),
+        let extended = registers.load(fromByteOffset: 23 * 8, as: UnsafeRawPointer?.self),
         let recovery = UnsafeRawPointer(bitPattern: UInt(Context.recovery))
       else {
         // Not ours: let it happen again without us.
@@ -183,6 +195,7 @@ final class PropertyHostCPU {
         return
       }
       results.copyMemory(from: registers, byteCount: 23 * 8)
+      extendedResults.copyMemory(from: extended, byteCount: PropertyExtendedState.size)
       registers.storeBytes(of: recovery.load(as: UInt64.self), toByteOffset: 16 * 8, as: UInt64.self)
       registers.storeBytes(of: Selector.code64, toByteOffset: 18 * 8, as: UInt16.self)
       registers.storeBytes(of: 0x202, toByteOffset: 17 * 8, as: UInt64.self)
@@ -206,6 +219,10 @@ final class PropertyHostCPU {
       pointer(Context.farPointer).storeBytes(of: UInt32(PropertyLayout.instruction), as: UInt32.self)
       pointer(Context.farPointer + 4).storeBytes(of: Selector.code32, as: UInt16.self)
     }
+    // mov eax, 7; xor edx, edx; xsave64 [hostExtended]; xrstor64 [extended]
+    let allComponents: [UInt8] = [0xB8, 7, 0, 0, 0, 0x31, 0xD2]
+    code += allComponents + [0x48, 0x0F, 0xAE, 0x24, 0x25] + absolute(Context.hostExtended)
+    code += [0x48, 0x0F, 0xAE, 0x2C, 0x25] + absolute(Context.extended)
     // mov [hostRSP], rsp; push [flags]; popfq
     code += [0x48, 0x89, 0x24, 0x25] + absolute(Context.hostRSP)
     code += [0xFF, 0x34, 0x25] + absolute(Context.flags) + [0x9D]
@@ -222,7 +239,8 @@ final class PropertyHostCPU {
       code += [0xE9] + absolute(PropertyLayout.instruction &- next)
     }
     let recovery = PropertyLayout.stub + UInt64(code.count)
-    // mov rsp, [hostRSP]; pop r15 to r12, rbp, rbx; ret
+    // xrstor64 [hostExtended]; mov rsp, [hostRSP]; pop r15 to r12, rbp, rbx; ret
+    code += allComponents + [0x48, 0x0F, 0xAE, 0x2C, 0x25] + absolute(Context.hostExtended)
     code += [0x48, 0x8B, 0x24, 0x25] + absolute(Context.hostRSP)
     code += [0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5D, 0x5B, 0xC3]
     copy(code, to: pointer(PropertyLayout.stub))
