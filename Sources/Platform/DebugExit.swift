@@ -9,12 +9,16 @@ public final class DebugExit: PortDevice {
 
   /// The value written first, or nil as long as none was.
   public private(set) var code: UInt32?
+  private let events: MachineEvents?
 
-  public init() {}
+  /// A device that posts the first write to `events`.
+  public init(events: MachineEvents? = nil) { self.events = events }
 
   public func read(offset: UInt16, size: UInt8) -> UInt32 { 0 }
 
   public func write(_ value: UInt32, offset: UInt16, size: UInt8) {
-    if code == nil { code = value }
+    guard code == nil else { return }
+    code = value
+    events?.post(.guestExit(code: value))
   }
 }

@@ -7,7 +7,7 @@ public protocol MemoryDevice: AnyObject {
   func write(_ value: UInt64, offset: UInt64, size: UInt8)
 }
 
-/// The memory-mapped devices of a machine: a table of ranges. An address that nothing claims reads as all ones and ignores
+/// The memory-mapped devices of a machine: a table of ranges in the order of their addresses. An address that nothing claims reads as all ones and ignores
 /// writes.
 public struct MemoryBus {
   /// One claim.
@@ -26,8 +26,10 @@ public struct MemoryBus {
   public mutating func attach(_ device: any MemoryDevice, at first: UInt64, count: UInt64) -> Bool {
     let (last, overflow) = first.addingReportingOverflow(count &- 1)
     guard count > 0, !overflow else { return false }
-    guard !claims.contains(where: { $0.first <= last && first <= $0.last }) else { return false }
-    claims.append(Claim(first: first, last: last, device: device))
+    let position = countOfClaims(from: first)
+    if position > 0, claims[position - 1].last >= first { return false }
+    if position < claims.count, claims[position].first <= last { return false }
+    claims.insert(Claim(first: first, last: last, device: device), at: position)
     return true
   }
 
@@ -46,8 +48,21 @@ public struct MemoryBus {
     claim.device.write(value & Self.allOnes(size), offset: address &- claim.first, size: size)
   }
 
+  /// How many claims begin at or below `address`.
+  private func countOfClaims(from address: UInt64) -> Int {
+    var range = 0..<claims.count
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      range =
+        claims[middle].first <= address ? middle + 1..<range.upperBound : range.lowerBound..<middle
+    }
+    return range.lowerBound
+  }
+
   private func claim(_ address: UInt64) -> Claim? {
-    claims.first { $0.first <= address && address <= $0.last }
+    let count = countOfClaims(from: address)
+    guard count > 0, address <= claims[count - 1].last else { return nil }
+    return claims[count - 1]
   }
 
   /// What `size` bytes of an unclaimed address read.

@@ -7,43 +7,50 @@ public protocol PortDevice: AnyObject {
   func write(_ value: UInt32, offset: UInt16, size: UInt8)
 }
 
-/// The I/O ports of a machine: a table of ranges. A port that nothing claims reads as all ones and ignores writes.
+/// The I/O ports of a machine: a byte for each port says who claims it. A port that nothing claims reads as all ones and
+/// ignores writes.
 public struct PortBus {
   /// One claim.
   struct Claim {
     var first: UInt16
-    var last: UInt16
     var device: any PortDevice
   }
 
+  /// The greatest number of claims.
+  static let claimLimit = 255
+
   private var claims: [Claim] = []
+  /// For each port the position of its claim, plus 1; 0 if nothing claims it.
+  private var owners = [UInt8](repeating: 0, count: 0x1_0000)
 
   public init() {}
 
-  /// Gives `device` the `count` ports from `first`; false, and nothing changed, if one of them is taken or the range
-  /// is empty or runs past port FFFFH.
+  /// Gives `device` the `count` ports from `first`; false, and nothing changed, if one of them is taken, if the range
+  /// is empty or runs past port FFFFH, or if there are 255 claims already.
   public mutating func attach(_ device: any PortDevice, at first: UInt16, count: UInt16) -> Bool {
     let (last, overflow) = first.addingReportingOverflow(count &- 1)
-    guard count > 0, !overflow else { return false }
-    guard !claims.contains(where: { $0.first <= last && first <= $0.last }) else { return false }
-    claims.append(Claim(first: first, last: last, device: device))
+    guard count > 0, !overflow, claims.count < Self.claimLimit else { return false }
+    let range = Int(first)...Int(last)
+    guard owners[range].allSatisfy({ $0 == 0 }) else { return false }
+    claims.append(Claim(first: first, device: device))
+    for port in range { owners[port] = UInt8(claims.count) }
     return true
   }
 
   /// What IN of `size` bytes (1, 2 or 4) from `port` reads, zero-extended.
   public func read(_ port: UInt16, size: UInt8) -> UInt32 {
-    guard let claim = claim(port) else { return Self.allOnes(size) }
+    let owner = owners[Int(port)]
+    guard owner != 0 else { return Self.allOnes(size) }
+    let claim = claims[Int(owner) - 1]
     return claim.device.read(offset: port &- claim.first, size: size) & Self.allOnes(size)
   }
 
   /// Performs OUT of the low `size` bytes of `value` to `port`.
   public func write(_ value: UInt32, to port: UInt16, size: UInt8) {
-    guard let claim = claim(port) else { return }
+    let owner = owners[Int(port)]
+    guard owner != 0 else { return }
+    let claim = claims[Int(owner) - 1]
     claim.device.write(value & Self.allOnes(size), offset: port &- claim.first, size: size)
-  }
-
-  private func claim(_ port: UInt16) -> Claim? {
-    claims.first { $0.first <= port && port <= $0.last }
   }
 
   /// What `size` bytes of an unclaimed port read.
