@@ -34,7 +34,9 @@ public final class Board {
   public let bus: APICBus
   /// What drives the machine's interrupt lines. A device is given a line by ``interruptLine(_:)``.
   public let interrupts: InterruptRouter
+  /// COM1. The user's console hands it what is typed.
   public let serial: SerialPort
+  public let powerManagement: PowerManagement
   private let legacyInterrupts: InterruptControllerPair
   private let ioAPIC: IOAPIC
   private var timed: [any TimedDevice] = []
@@ -48,17 +50,21 @@ public final class Board {
     self.bus = bus
     legacyInterrupts = InterruptControllerPair { [unowned bus] in bus.setExternalInterrupt($0) }
     ioAPIC = IOAPIC(on: bus)
-    interrupts = InterruptRouter(legacy: legacyInterrupts, ioAPIC: ioAPIC)
-    serial = SerialPort(sink: configuration.serialOutput)
+    let interrupts = InterruptRouter(legacy: legacyInterrupts, ioAPIC: ioAPIC)
+    self.interrupts = interrupts
+    func line(_ number: UInt8) -> InterruptLine { InterruptLine(number, of: interrupts) }
+    serial = SerialPort(line: line(PlatformAddresses.com1Interrupt), sink: configuration.serialOutput)
+    powerManagement = PowerManagement(
+      time: time, events: events, line: line(PlatformAddresses.systemControlInterrupt))
     bus.externalInterrupts = legacyInterrupts
     for _ in 0..<max(1, min(configuration.processorCount, BoardConfiguration.processorLimit)) {
       let apic = bus.addLocalAPIC()
       apic.applyFirmwareSettings()
-      timed.append(apic)
+      add(apic)
     }
     attachInterruptControllers()
-    attach(serial, PlatformAddresses.com1)
-    attach(DebugExit(events: events), PlatformAddresses.debugExit)
+    attachTimers(configuration)
+    attachControls()
   }
 
   private func attachInterruptControllers() {
@@ -66,6 +72,32 @@ public final class Board {
     attach(legacyInterrupts.slavePorts, PlatformAddresses.slaveInterruptController)
     attach(legacyInterrupts.edgeLevelControlPorts, PlatformAddresses.edgeLevelControl)
     _ = memory.attach(ioAPIC, at: PlatformAddresses.ioAPIC, count: PlatformAddresses.ioAPICSize)
+  }
+
+  private func attachTimers(_ configuration: BoardConfiguration) {
+    let timer = IntervalTimer(time: time, line: interruptLine(PlatformAddresses.timerInterrupt))
+    let clock = RealTimeClock(
+      time: time, line: interruptLine(PlatformAddresses.realTimeClockInterrupt),
+      start: configuration.clockStart,
+      memory: ClockMemory(lowMemory: configuration.lowMemory, highMemory: configuration.highMemory))
+    attach(timer, PlatformAddresses.intervalTimer)
+    attach(SystemControlPortB(timer: timer, time: time), PlatformAddresses.systemControlB)
+    attach(clock, PlatformAddresses.realTimeClock)
+    attach(powerManagement, PlatformAddresses.powerManagement)
+    add(timer)
+    add(clock)
+    add(powerManagement)
+  }
+
+  private func attachControls() {
+    let keyboard = KeyboardController(
+      events: events, line: interruptLine(PlatformAddresses.keyboardInterrupt))
+    attach(keyboard.dataPort, PlatformAddresses.keyboardData)
+    attach(keyboard.commandPort, PlatformAddresses.keyboardCommand)
+    attach(SystemControlPortA(events: events), PlatformAddresses.systemControlA)
+    attach(ResetControl(events: events), PlatformAddresses.resetControl)
+    attach(serial, PlatformAddresses.com1)
+    attach(DebugExit(events: events), PlatformAddresses.debugExit)
   }
 
   // MARK: Devices

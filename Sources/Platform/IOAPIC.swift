@@ -9,7 +9,7 @@ public final class IOAPIC {
   /// Version 20H has the EOI register; bits 23:16 are the number of the last entry.
   static let version: UInt32 = 0x20 | UInt32(inputCount - 1) << 16
 
-  private let bus: APICBus
+  private unowned let bus: APICBus
   private var identifier = PlatformAddresses.ioAPICIdentifier
   private var selected: UInt8 = 0
   private var entries = [RedirectionEntry](repeating: RedirectionEntry(), count: Int(inputCount))

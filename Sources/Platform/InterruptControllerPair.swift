@@ -15,10 +15,12 @@ public final class InterruptControllerPair {
     self.output = output
     master.acknowledgeSlave = { [slave] in slave.acknowledge() }
     master.pendingVectorOfSlave = { [slave] in slave.pendingVector }
-    slave.outputChanged = { [master, unowned slave] in
-      master.setLine(Self.cascadeInput, isHigh: slave.pending != nil)
-    }
-    master.outputChanged = { [unowned self] in updateOutput() }
+    slave.outputChanged = { [weak self] in self?.updateCascade() }
+    master.outputChanged = { [weak self] in self?.updateOutput() }
+  }
+
+  private func updateCascade() {
+    master.setLine(Self.cascadeInput, isHigh: slave.pending != nil)
   }
 
   private func updateOutput() {

@@ -1,7 +1,7 @@
-/// A 16550A UART whose line is always ready: what the guest sends goes to a sink at once, what the machine's user
-/// types waits in a queue.
+/// A 16550A UART whose line is always ready and makes no errors: what the guest sends goes to a sink at once, what the
+/// machine's user types waits in a queue until the receiver has room.
 ///
-/// It raises no interrupt line yet; IIR reports what would be pending, which is what a polling guest reads.
+/// A character time-out is reported as soon as anything waits below the trigger level.
 /// Source: National Semiconductor, PC16550D data sheet, "Registers".
 public final class SerialPort: PortDevice {
   /// The first port of COM1.
@@ -13,40 +13,46 @@ public final class SerialPort: PortDevice {
   static let inputLimit = 4096
 
   private let sink: (UInt8) -> Void
-  private var input: [UInt8] = []
-  private var inputHead = 0
-  private var interruptEnable: UInt8 = 0
-  private var fifoControl: UInt8 = 0
+  private let line: InterruptLine?
+  private var input = ByteQueue()
+  private var receiver = SerialReceiver()
+  private var interruptEnable: InterruptEnable = []
   private var lineControl: UInt8 = 0
-  private var modemControl: UInt8 = 0
+  private var modemControl: ModemControl = []
   private var scratch: UInt8 = 0
   private var divisor: UInt16 = 12
-  private var hasOverrun = false
-  private var transmitterInterruptPending = false
+  /// The changes of the modem's lines since MSR was read: its bits 3:0.
+  private var modemChanges: UInt8 = 0
+  private var isTransmitterInterruptPending = false
 
-  public init(sink: @escaping (UInt8) -> Void) { self.sink = sink }
+  /// A port that drives `line`, if it is wired, and sends to `sink`.
+  public init(line: InterruptLine? = nil, sink: @escaping (UInt8) -> Void) {
+    self.line = line
+    self.sink = sink
+  }
+
+  /// Whether ``receive(_:)`` would lose nothing: who has more to say waits until it would not.
+  public var canReceive: Bool { input.count + receiver.count < Self.inputLimit }
 
   /// Puts `byte` on the receiving line.
   public func receive(_ byte: UInt8) {
-    guard input.count - inputHead < Self.inputLimit else {
-      hasOverrun = true
-      return
-    }
-    input.append(byte)
+    if canReceive { input.append(byte) } else { receiver.hasOverrun = true }
+    fillReceiver()
+    updateLine()
   }
 
   public func read(offset: UInt16, size: UInt8) -> UInt32 {
-    var value: UInt32 = 0
-    for byte in 0..<UInt16(size) {
-      value |= UInt32(register(offset &+ byte)) << (UInt32(byte) &* 8)
-    }
-    return value
+    PortBytes.gather(size) { register(offset &+ $0) }
   }
 
   public func write(_ value: UInt32, offset: UInt16, size: UInt8) {
-    for byte in 0..<UInt16(size) {
-      setRegister(offset &+ byte, UInt8(truncatingIfNeeded: value >> (UInt32(byte) &* 8)))
-    }
+    PortBytes.scatter(value, size) { setRegister(offset &+ $1, $0) }
+  }
+
+  /// Moves what was typed into the receiver as far as it has room. In loopback the line is disconnected.
+  private func fillReceiver() {
+    guard !isLoopback else { return }
+    while receiver.hasRoom, let byte = input.removeFirst() { receiver.put(byte) }
   }
 }
 
@@ -65,20 +71,41 @@ extension SerialPort {
     static let scratch: UInt16 = 7
   }
 
-  private var isDivisorLatchOpen: Bool { lineControl & 0x80 != 0 }
-  private var isLoopback: Bool { modemControl & 0x10 != 0 }
-  private var hasInput: Bool { inputHead < input.count }
+  private struct InterruptEnable: OptionSet {
+    let rawValue: UInt8
+
+    static let receivedData = Self(rawValue: 1)
+    static let transmitterEmpty = Self(rawValue: 2)
+    static let lineStatus = Self(rawValue: 4)
+    static let modemStatus = Self(rawValue: 8)
+  }
+
+  private struct ModemControl: OptionSet {
+    let rawValue: UInt8
+
+    static let output2 = Self(rawValue: 8)
+    static let loopback = Self(rawValue: 0x10)
+  }
+
+  private static let divisorLatchAccess: UInt8 = 0x80
+  /// LSR: the transmitter's holding and shift registers are empty.
+  private static let transmitterEmpty: UInt8 = 0x60
+  /// MSR: a carrier, a ready data set, clear to send.
+  private static let connected: UInt8 = 0xB0
+
+  private var isDivisorLatchOpen: Bool { lineControl & Self.divisorLatchAccess != 0 }
+  private var isLoopback: Bool { modemControl.contains(.loopback) }
 
   private func register(_ offset: UInt16) -> UInt8 {
     switch offset {
-    case Register.data: isDivisorLatchOpen ? UInt8(truncatingIfNeeded: divisor) : takeInput()
+    case Register.data: isDivisorLatchOpen ? UInt8(truncatingIfNeeded: divisor) : takeData()
     case Register.interruptEnable:
-      isDivisorLatchOpen ? UInt8(truncatingIfNeeded: divisor >> 8) : interruptEnable
+      isDivisorLatchOpen ? UInt8(truncatingIfNeeded: divisor >> 8) : interruptEnable.rawValue
     case Register.interruptIdentification: identifyInterrupt()
     case Register.lineControl: lineControl
-    case Register.modemControl: modemControl
+    case Register.modemControl: modemControl.rawValue
     case Register.lineStatus: takeLineStatus()
-    case Register.modemStatus: modemStatus
+    case Register.modemStatus: takeModemStatus()
     case Register.scratch: scratch
     default: 0xFF
     }
@@ -89,64 +116,109 @@ extension SerialPort {
     case Register.data where isDivisorLatchOpen: divisor = divisor & 0xFF00 | UInt16(value)
     case Register.data: transmit(value)
     case Register.interruptEnable where isDivisorLatchOpen: divisor = divisor & 0xFF | UInt16(value) << 8
-    case Register.interruptEnable:
-      if value & ~interruptEnable & 2 != 0 { transmitterInterruptPending = true }
-      interruptEnable = value & 0xF
-    case Register.interruptIdentification: setFIFOControl(value)
+    case Register.interruptEnable: setInterruptEnable(InterruptEnable(rawValue: value & 0xF))
+    case Register.interruptIdentification: receiver.setControl(value)
     case Register.lineControl: lineControl = value
-    case Register.modemControl: modemControl = value & 0x1F
+    case Register.modemControl: setModemControl(ModemControl(rawValue: value & 0x1F))
     case Register.scratch: scratch = value
-    default: break
+    default: return
     }
+    fillReceiver()
+    updateLine()
   }
 
+  /// Sends a byte. It is gone at once, so the transmitter's interrupt goes away and comes back.
   private func transmit(_ value: UInt8) {
-    transmitterInterruptPending = true
-    if isLoopback { receive(value) } else { sink(value) }
+    isTransmitterInterruptPending = false
+    updateLine()
+    if isLoopback { receiver.put(value) } else { sink(value) }
+    isTransmitterInterruptPending = true
   }
 
-  private func setFIFOControl(_ value: UInt8) {
-    if value & 2 != 0 { dropInput() }
-    fifoControl = value & 0xC9
+  private func setInterruptEnable(_ value: InterruptEnable) {
+    if value.subtracting(interruptEnable).contains(.transmitterEmpty) { isTransmitterInterruptPending = true }
+    interruptEnable = value
   }
 
-  private func takeInput() -> UInt8 {
-    guard hasInput else { return 0 }
-    let byte = input[inputHead]
-    inputHead += 1
-    if inputHead == input.count { dropInput() }
+  private func setModemControl(_ value: ModemControl) {
+    let before = modemLines
+    modemControl = value
+    let changed = before ^ modemLines
+    // The ring indicator (bit 6) counts only as it goes away.
+    let ringEnded = changed & before & 0x40
+    modemChanges |= (changed & 0xB0 | ringEnded) >> 4
+  }
+
+  private func takeData() -> UInt8 {
+    let byte = receiver.take()
+    fillReceiver()
+    updateLine()
     return byte
   }
 
-  private func dropInput() {
-    input.removeAll(keepingCapacity: true)
-    inputHead = 0
-  }
-
-  /// LSR: the transmitter is always empty; reading clears the overrun.
+  /// LSR: reading clears the overrun.
   private func takeLineStatus() -> UInt8 {
-    let status: UInt8 = 0x60 | (hasInput ? 1 : 0) | (hasOverrun ? 2 : 0)
-    hasOverrun = false
+    let status = Self.transmitterEmpty | (receiver.count > 0 ? 1 : 0) | (receiver.hasOverrun ? 2 : 0)
+    receiver.hasOverrun = false
+    updateLine()
     return status
   }
 
-  /// MSR: a carrier, a ready data set and clear to send; in loopback MCR's outputs (DTR, RTS, OUT1, OUT2) come back.
-  private var modemStatus: UInt8 {
-    guard isLoopback else { return 0xB0 }
-    let dataTerminalReady = (modemControl & 1) << 5
-    let requestToSend = (modemControl & 2) << 3
-    return dataTerminalReady | requestToSend | (modemControl & 0xC) << 4
+  /// The modem's lines as MSR's bits 7:4 show them; in loopback MCR's outputs (DTR, RTS, OUT1, OUT2) come back.
+  private var modemLines: UInt8 {
+    guard isLoopback else { return Self.connected }
+    let outputs = modemControl.rawValue
+    let dataTerminalReady = (outputs & 1) << 5
+    let requestToSend = (outputs & 2) << 3
+    return dataTerminalReady | requestToSend | (outputs & 0xC) << 4
   }
 
-  /// IIR: the pending interrupt of highest priority; reading it clears that of the empty transmitter.
-  private func identifyInterrupt() -> UInt8 {
-    let fifoBits: UInt8 = fifoControl & 1 != 0 ? 0xC0 : 0
-    if interruptEnable & 4 != 0, hasOverrun { return fifoBits | 6 }
-    if interruptEnable & 1 != 0, hasInput { return fifoBits | 4 }
-    if interruptEnable & 2 != 0, transmitterInterruptPending {
-      transmitterInterruptPending = false
-      return fifoBits | 2
+  private func takeModemStatus() -> UInt8 {
+    defer {
+      modemChanges = 0
+      updateLine()
     }
-    return fifoBits | 1
+    return modemLines | modemChanges
+  }
+}
+
+// MARK: Interrupts
+
+extension SerialPort {
+  /// The interrupts as IIR's bits 3:0 identify them.
+  private enum Interrupt: UInt8 {
+    case none = 1
+    case lineStatus = 6
+    case receivedData = 4
+    case characterTimeout = 0xC
+    case transmitterEmpty = 2
+    case modemStatus = 0
+  }
+
+  /// The pending interrupt of highest priority.
+  private var interrupt: Interrupt {
+    if interruptEnable.contains(.lineStatus), receiver.hasOverrun { return .lineStatus }
+    if interruptEnable.contains(.receivedData), receiver.count > 0 {
+      return receiver.hasReachedTrigger ? .receivedData : .characterTimeout
+    }
+    if interruptEnable.contains(.transmitterEmpty), isTransmitterInterruptPending {
+      return .transmitterEmpty
+    }
+    return interruptEnable.contains(.modemStatus) && modemChanges != 0 ? .modemStatus : .none
+  }
+
+  /// IIR: reading it clears the interrupt of the empty transmitter, if that is what it shows.
+  private func identifyInterrupt() -> UInt8 {
+    let current = interrupt
+    if current == .transmitterEmpty {
+      isTransmitterInterruptPending = false
+      updateLine()
+    }
+    return current.rawValue | (receiver.isFIFO ? 0xC0 : 0)
+  }
+
+  /// On a PC, OUT2 connects the UART to its interrupt line; loopback holds it inactive.
+  private func updateLine() {
+    line?.set(interrupt != .none && modemControl.contains(.output2) && !isLoopback)
   }
 }
