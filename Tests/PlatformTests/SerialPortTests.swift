@@ -51,6 +51,8 @@ private final class Line {
     line[4] = 0x1F
     #expect(line[6] == 0xF0)
     line[4] = 0x12
+    // DSR and DCD changed and RI ended; reading forgets that.
+    #expect(line[6] == 0x1E)
     #expect(line[6] == 0x10)
     line[0] = 0xAE
     #expect(line.sent.isEmpty)
