@@ -34,6 +34,21 @@ public protocol VMXProcessor: AnyObject {
   /// Writes such an MSR; false if there is none or the value is not allowed (the caller then raises #GP(0)).
   func writeMSR(_ index: UInt32, _ value: UInt64) -> Bool
 
+  /// XCR0 of the virtual CPU that the processor holds.
+  var xcr0: UInt64 { get }
+  /// Writes XCR0 as XSETBV does; false if the value is not allowed (the caller then raises #GP(0)).
+  func writeXCR0(_ value: UInt64) -> Bool
+
+  /// How many bytes ``saveContext(to:)`` writes.
+  var contextSize: Int { get }
+  /// Saves everything of the virtual CPU that neither a VMCS nor ``registers`` holds, between two calls of
+  /// ``enter(_:)``: the MSRs, XCR0, the x87, SSE and AVX state, and the interrupts that wait.
+  ///
+  /// - Parameter place: ``contextSize`` bytes, aligned to 64.
+  func saveContext(to place: UnsafeMutableRawPointer)
+  /// Makes the virtual CPU the one whose context was saved to `place`.
+  func restoreContext(from place: UnsafeRawPointer)
+
   /// Whether `eptp`'s mappings are forgotten: one context, or all.
   func invalidateEPT(_ scope: EPTInvalidation)
   /// Forgets linear and combined mappings by VPID.

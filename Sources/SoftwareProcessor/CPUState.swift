@@ -129,6 +129,8 @@ struct ModelSpecificState {
   /// What RDTSC adds to the clock in VMX non-root operation with TSC offsetting.
   var tscOffset: UInt64 = 0
   var tscAdjust: UInt64 = 0
+  /// IA32_XSS: the supervisor state components that XSAVES and XRSTORS manage.
+  var xss: UInt64 = 0
 }
 
 /// Why an instruction did not complete; the details are in ``CPUState/pending``.

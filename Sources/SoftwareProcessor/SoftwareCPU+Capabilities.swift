@@ -70,7 +70,11 @@ extension SoftwareCPU {
 
   /// The bits of CR4 that are not reserved on this processor.
   private static var implementedCR4: CR4 {
-    [.tsd, .de, .pse, .pae, .mce, .pge, .pce, .umip, .vmxe, .fsgsbase, .pcide, .smep, .smap]
+    [
+      .tsd, .de, .pse, .pae, .mce, .pge, .pce, .osfxsr, .osxmmexcpt, .umip, .vmxe, .fsgsbase, .pcide,
+      .osxsave,
+      .smep, .smap,
+    ]
   }
 
   /// The highest index of a field of the VMCS that the capabilities give.

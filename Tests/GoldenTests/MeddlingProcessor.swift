@@ -63,6 +63,11 @@ final class MeddlingProcessor: VMXProcessor {
 
   func readMSR(_ index: UInt32) -> UInt64? { inner.readMSR(index) }
   func writeMSR(_ index: UInt32, _ value: UInt64) -> Bool { inner.writeMSR(index, value) }
+  var xcr0: UInt64 { inner.xcr0 }
+  func writeXCR0(_ value: UInt64) -> Bool { inner.writeXCR0(value) }
+  var contextSize: Int { inner.contextSize }
+  func saveContext(to place: UnsafeMutableRawPointer) { inner.saveContext(to: place) }
+  func restoreContext(from place: UnsafeRawPointer) { inner.restoreContext(from: place) }
   func invalidateEPT(_ scope: EPTInvalidation) { inner.invalidateEPT(scope) }
   func invalidateVPID(_ scope: VPIDInvalidation) { inner.invalidateVPID(scope) }
   func requestStop() { inner.requestStop() }

@@ -65,6 +65,19 @@ final class ScriptedProcessor: VMXProcessor {
     return true
   }
 
+  private(set) var xcr0: UInt64 = 1
+
+  func writeXCR0(_ value: UInt64) -> Bool {
+    guard ExtendedStateComponent.isValidXCR0(value) else { return false }
+    xcr0 = value
+    return true
+  }
+
+  /// The context is XCR0 alone.
+  var contextSize: Int { MemoryLayout<UInt64>.size }
+  func saveContext(to place: UnsafeMutableRawPointer) { place.storeBytes(of: xcr0, as: UInt64.self) }
+  func restoreContext(from place: UnsafeRawPointer) { xcr0 = place.load(as: UInt64.self) }
+
   func invalidateEPT(_ scope: EPTInvalidation) { eptInvalidations.append(scope) }
   func invalidateVPID(_ scope: VPIDInvalidation) { vpidInvalidations.append(scope) }
   func requestStop() { isStopRequested = true }
