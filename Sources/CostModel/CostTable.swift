@@ -1,3 +1,5 @@
+import Trace
+
 /// Why a set of figures is not a cost table.
 public enum CostTableError: Error, Equatable, CustomStringConvertible {
   case missing(CostItem)
@@ -88,12 +90,17 @@ public struct CostPrices: Equatable, Sendable {
     handlerBase = cycles(.handlerBase)
   }
 
-  /// What an L0 handler's own accesses cost.
+  /// The price of one exit: the exit itself, what L0 did for it, and the entry that follows.
   @inlinable
-  public func handlerWork(
-    vmcsReads: UInt64, vmcsWrites: UInt64, memoryAccesses: UInt64, pageWalkReferences: UInt64 = 0
-  ) -> UInt64 {
-    vmcsReads &* vmread &+ vmcsWrites &* vmwrite &+ memoryAccesses &* memoryAccess
-      &+ pageWalkReferences &* pageWalkReference
+  public func exit(_ work: ExitWork) -> UInt64 {
+    vmExit &+ handlerBase &+ handler(work) &+ vmEntry
+  }
+
+  /// The price of what an L0 handler did, beside its base price.
+  @inlinable
+  public func handler(_ work: ExitWork) -> UInt64 {
+    UInt64(work.vmcsReads) &* vmread &+ UInt64(work.vmcsWrites) &* vmwrite
+      &+ UInt64(work.memoryAccesses) &* memoryAccess &+ UInt64(work.vmptrlds) &* vmptrld
+      &+ UInt64(work.invepts) &* invept &+ UInt64(work.invvpids) &* invvpid
   }
 }

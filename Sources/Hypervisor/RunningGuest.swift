@@ -14,8 +14,10 @@ struct RunningGuest {
     var vmcsReads: UInt64 = 0
     var vmcsWrites: UInt64 = 0
     var memoryAccesses: UInt64 = 0
-    /// The price of the other VMX instructions of L0: VMPTRLD, INVEPT, INVVPID.
-    var instructionCycles: UInt64 = 0
+    /// The other VMX instructions of L0.
+    var vmptrlds: UInt64 = 0
+    var invepts: UInt64 = 0
+    var invvpids: UInt64 = 0
   }
 
   /// A field of the VMCS; each access counts as the VMREAD or VMWRITE that it is on a processor.

@@ -157,7 +157,7 @@ extension VirtualCPU {
 
   /// Has the processor forget the linear mappings of the guest that runs.
   private func forgetLinearMappings() {
-    work.pointee.instructionCycles &+= prices.invvpid
+    work.pointee.invvpids &+= 1
     processor.invalidateVPID(.singleContext(vpid: UInt16(truncatingIfNeeded: guest.vmcs[.vpid])))
   }
 }

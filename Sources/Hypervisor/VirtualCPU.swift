@@ -94,12 +94,14 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       from: level, reason: reason.basicNumber, start: clock.pointee.cycles,
       instructions: clock.pointee.instructions, rip: vmcs[.guestRIP], qualification: vmcs[.exitQualification])
 
+    if log.isRecording { event.operand = operand(of: reason, vmcs) }
     event.routedTo = perform(reason)
     performInvalidations()
-    if level != event.from { work.pointee.instructionCycles &+= prices.vmptrld }
+    if level != event.from { work.pointee.vmptrlds &+= 1 }
     if let watch, event.from == .l2 { watch.noteExit(vmcsSet) }
 
-    event.hostCycles = cost(since: workBefore)
+    event.work = work(since: workBefore)
+    event.hostCycles = prices.exit(event.work)
     clock.pointee.cycles &+= event.hostCycles
     event.end = clock.pointee.cycles
     event.isFinished = outcome == nil
@@ -113,14 +115,16 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     }
   }
 
-  /// What L0 spent on the exit: the exit itself, L0's accesses, and the entry that follows.
-  private func cost(since before: WorkCounters) -> UInt64 {
+  /// What L0 did for the exit: the nested core and its own handlers.
+  private func work(since before: WorkCounters) -> ExitWork {
     let nested = vmx.work.since(before)
     let own = work.pointee
-    let accesses = prices.handlerWork(
-      vmcsReads: nested.vmcsReads &+ own.vmcsReads, vmcsWrites: nested.vmcsWrites &+ own.vmcsWrites,
-      memoryAccesses: nested.memoryReads &+ nested.memoryWrites &+ own.memoryAccesses)
-    return prices.vmExit &+ prices.handlerBase &+ accesses &+ own.instructionCycles &+ prices.vmEntry
+    return ExitWork(
+      vmcsReads: UInt32(clamping: nested.vmcsReads &+ own.vmcsReads),
+      vmcsWrites: UInt32(clamping: nested.vmcsWrites &+ own.vmcsWrites),
+      memoryAccesses: UInt32(clamping: nested.memoryReads &+ nested.memoryWrites &+ own.memoryAccesses),
+      vmptrlds: UInt32(clamping: own.vmptrlds), invepts: UInt32(clamping: own.invepts),
+      invvpids: UInt32(clamping: own.invvpids))
   }
 
   /// Routes the exit and does what its handler must; returns the level that it was routed to.
@@ -140,10 +144,10 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     while let invalidation = vmx.takeInvalidation() {
       switch invalidation {
       case .ept(let eptp):
-        work.pointee.instructionCycles &+= prices.invept
+        work.pointee.invepts &+= 1
         processor.invalidateEPT(.singleContext(eptp: eptp))
       case .vpid(let vpid):
-        work.pointee.instructionCycles &+= prices.invvpid
+        work.pointee.invvpids &+= 1
         processor.invalidateVPID(.singleContext(vpid: vpid))
       }
     }

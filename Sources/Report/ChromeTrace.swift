@@ -40,7 +40,7 @@ public struct ChromeTrace: Sendable {
   }
 
   /// The end of the file.
-  public func closing() -> String { "\n]}\n" }
+  public func end() -> String { "\n]}\n" }
 
   private static func metadata(
     _ name: String, _ level: ExitLevel? = nil, arguments: JSONValue

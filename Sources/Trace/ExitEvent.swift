@@ -17,7 +17,7 @@ public enum ExitLevel: UInt8, CaseIterable, Comparable, Sendable {
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// One VM exit, from the moment the guest stopped to the moment the same guest ran again. A trivial value of 64
+/// One VM exit, from the moment the guest stopped to the moment the same guest ran again. A trivial value of 96
 /// bytes.
 ///
 /// An exit of L2 that is routed to L1 is the root of an *exit tree*: every exit that L1 causes until L2 runs again
@@ -35,6 +35,11 @@ public struct ExitEvent: Equatable, Sendable {
   public var rip: UInt64
   /// The exit qualification.
   public var qualification: UInt64
+  /// What the exit was about, beside its qualification, as ``ExitOperand`` says for its reason; 0 unless events are
+  /// recorded.
+  public var operand: UInt64
+  /// What L0 did for this exit alone.
+  public var work: ExitWork
   /// The ordinal of the L2 exit in whose tree this exit is (a root's own ordinal), or ``noTree``.
   public var tree: UInt64
   /// The basic exit reason (SDM, "VMX Basic Exit Reasons").
@@ -43,6 +48,8 @@ public struct ExitEvent: Equatable, Sendable {
   public var from: ExitLevel
   /// The level that handled it: `.l0`, or `.l1` for a reflected exit.
   public var routedTo: ExitLevel
+  /// The number of the virtual CPU that exited.
+  public var processor: UInt8
   /// Whether the guest that exited ran again; false for what the end of the run cut short.
   public var isFinished: Bool
 
@@ -53,7 +60,8 @@ public struct ExitEvent: Equatable, Sendable {
   public init(
     from: ExitLevel, reason: UInt16, routedTo: ExitLevel = .l0, start: UInt64, end: UInt64 = 0,
     hostCycles: UInt64 = 0, instructions: UInt64 = 0, rip: UInt64 = 0, qualification: UInt64 = 0,
-    tree: UInt64 = ExitEvent.noTree, isFinished: Bool = true
+    operand: UInt64 = 0, work: ExitWork = ExitWork(), tree: UInt64 = ExitEvent.noTree, processor: UInt8 = 0,
+    isFinished: Bool = true
   ) {
     self.start = start
     self.end = end
@@ -61,10 +69,13 @@ public struct ExitEvent: Equatable, Sendable {
     self.instructions = instructions
     self.rip = rip
     self.qualification = qualification
+    self.operand = operand
+    self.work = work
     self.tree = tree
     self.reason = reason
     self.from = from
     self.routedTo = routedTo
+    self.processor = processor
     self.isFinished = isFinished
   }
 

@@ -17,7 +17,8 @@ public enum TraceMode: Sendable {
 /// ``openTree(_:)`` for an L2 exit that is reflected to L1; ``closeTree(at:finished:)`` when L2 runs again, or never
 /// will; ``finish(at:)`` at the end of the run.
 public struct ExitLog: ~Copyable {
-  @usableFromInline static var chunkCapacity: Int { 4096 }
+  /// Small enough that a chunk is still in the host's cache when a sink reads it.
+  @usableFromInline static var chunkCapacity: Int { 256 }
 
   @usableFromInline let counters = ExitCounters()
   /// The chunk being filled, or nil when events are only counted.
@@ -56,6 +57,10 @@ public struct ExitLog: ~Copyable {
     chunk?.deallocate()
     for chunk in full { chunk.deallocate() }
   }
+
+  /// Whether events go anywhere beside the counts.
+  @inlinable
+  public var isRecording: Bool { chunk != nil }
 
   /// The tree that an exit of L1 belongs to now: that of the L2 exit it is handling, or ``ExitEvent/noTree``.
   @inlinable

@@ -37,11 +37,14 @@ enum Output {
   /// Writes all of `bytes`; false if the file does not take them.
   @discardableResult
   static func write(_ bytes: [UInt8], to file: Int32) -> Bool {
+    bytes.withUnsafeBytes { write($0, to: file) }
+  }
+
+  /// Writes all of `bytes`; false if the file does not take them.
+  static func write(_ bytes: UnsafeRawBufferPointer, to file: Int32) -> Bool {
     var written = 0
     while written < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(file, $0.baseAddress.map { $0 + written }, bytes.count - written)
-      }
+      let count = Glibc.write(file, bytes.baseAddress.map { $0 + written }, bytes.count - written)
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return false }
       written += count

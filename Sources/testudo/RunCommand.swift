@@ -64,7 +64,10 @@ struct RunCommand: ParsableCommand {
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
-  @Option(help: ArgumentHelp("Write every exit as a Chrome/Perfetto trace.", valueName: "file.json"))
+  @Option(
+    help: ArgumentHelp(
+      "Write every exit: as a Chrome/Perfetto trace if the name ends in .json, else as a binary trace for 'testudo "
+        + "stat' and 'testudo trace'.", valueName: "file"))
   var trace: String?
 
   @Option(
@@ -100,7 +103,7 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("The guest is '': expected a built-in guest or the path of an image")
     }
     if trace == "" {
-      throw ValidationError("The value of '--trace <file.json>' is '': expected the path of a file")
+      throw ValidationError("The value of '--trace <file>' is '': expected the path of a file")
     }
     if dumpVmcs == "" {
       throw ValidationError("The value of '--dump-vmcs <folder>' is '': expected the path of a folder")
@@ -122,7 +125,7 @@ struct RunCommand: ParsableCommand {
       let moments: [VMCSMoment] = dumpAt.isEmpty ? [.failure, .last] : dumpAt
       configuration.watched = VMCSWatchList(Set(moments)) { dumps.write($0, $1) }
     }
-    let traceFile = try openTrace(frequency: configuration.costs.frequency)
+    let traceFile = try openTrace(configuration, options)
     if let traceFile { configuration.trace = .streamed { traceFile.write($0) } }
     let machine = try Laboratory.machine(configuration)
     traceFile?.begin()
@@ -138,7 +141,7 @@ struct RunCommand: ParsableCommand {
       hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, serial: console.kept,
       serialCount: console.count)
     let printed = Result { try Output.write(json ? report.json().text(indent: 2) + "\n" : report.text()) }
-    try traceFile?.finish()
+    try traceFile?.finish(result)
     try dumps?.finish()
     try printed.get()
     if !json, let failure = console.failure { throw Output.incomplete(failure) }
@@ -151,9 +154,28 @@ struct RunCommand: ParsableCommand {
     throw CommandError(result.outcome.status(signal: signal), "\(guest): \(result.outcome)")
   }
 
-  private func openTrace(frequency: UInt64) throws -> TraceFile? {
+  private func openTrace(_ configuration: MachineConfiguration, _ options: GuestOptions) throws -> TraceFile?
+  {
     guard let trace else { return nil }
-    return try TraceFile(path: trace, frequency: frequency, process: "testudo run \(guest)")
+    return try TraceFile(path: trace, description(configuration, options))
+  }
+
+  /// What a trace says it is of.
+  private func description(_ configuration: MachineConfiguration, _ options: GuestOptions) -> TraceDescription
+  {
+    typealias Key = TraceDescription.Key
+    let costs = configuration.costs
+    var entries: [TraceDescription.Entry] = [
+      .init(Key.guest, guest), .init("commandLine", configuration.commandLine),
+      .init("memory", "\(configuration.memorySize)"), .init("processor", processor.rawValue),
+      .init("vmcsShadowing", configuration.nested.vmcsShadowing.rawValue),
+      .init("eptComposition", configuration.nested.eptComposition.rawValue),
+      .init(Key.costTable, costs.name), .init(Key.frequency, "\(costs.frequency)"),
+    ]
+    if let workload = options.workload { entries.append(.init(Key.workload, workload)) }
+    if let iterations = options.iterations { entries.append(.init(Key.iterations, "\(iterations)")) }
+    entries += costs.figures.map { .init(Key.pricePrefix + $0.item.rawValue, "\($0.cycles)") }
+    return TraceDescription(entries)
   }
 
   private func configuration(

@@ -9,8 +9,8 @@ struct Testudo: ParsableCommand {
     discussion: ExitStatus.discussion,
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, CheckCommand.self, VMCSCommand.self, GuestsCommand.self, DoctorCommand.self,
-      ExperimentCommand.self, PapersCommand.self,
+      RunCommand.self, StatCommand.self, TraceCommand.self, CheckCommand.self, VMCSCommand.self,
+      GuestsCommand.self, DoctorCommand.self, ExperimentCommand.self, PapersCommand.self,
     ])
 
   /// Runs the command that the arguments name. An error is one line on standard error and an exit status of

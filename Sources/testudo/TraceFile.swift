@@ -1,63 +1,99 @@
 import Glibc
+import Hypervisor
 import Report
 import Trace
 
-/// The file of `--trace`: exits are written as they happen, so that a long run needs no memory for them.
+/// The file of `--trace`: exits are written as they happen, so that a long run needs no memory for them. A path that ends
+/// in `.json` gets a Chrome trace, any other the binary log.
 ///
 /// It belongs to the thread of the run.
 final class TraceFile: @unchecked Sendable {
-  private static let bufferLimit = 1 << 16
-
   let path: String
-  private let file: Int32
-  private let format: ChromeTrace
-  private let process: String
-  private var buffer: [UInt8] = []
-  /// The host's error number of the first write that failed.
-  private var failure: Int32?
+  private let output: BufferedFile
+  private let description: TraceDescription
+  private let sink: any TraceSink
 
   /// Creates the file at `path`, or opens it without a change until ``begin()``.
-  init(path: String, frequency: UInt64, process: String) throws(CommandError) {
+  init(path: String, _ description: TraceDescription) throws(CommandError) {
     self.path = path
-    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+    self.description = description
+    let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
     guard file >= 0 else {
       throw CommandError(
         .cannotCreateOutput,
         "\(path): cannot create the trace: \(Output.reason(errno)): expected a path in a writable directory")
     }
-    format = ChromeTrace(frequency: frequency)
-    self.process = process
+    output = BufferedFile(file)
+    sink = path.hasSuffix(".json") ? ExportSink(output, description) : BinarySink(output, description)
   }
 
   /// Empties the file and begins the trace: to be called when nothing can keep the run from beginning.
   func begin() {
-    if ftruncate(file, 0) != 0, errno != EINVAL { failure = errno }
-    append(format.opening(process: process))
+    output.truncate()
+    sink.begin()
   }
 
-  deinit { close(file) }
+  func write(_ events: UnsafeBufferPointer<ExitEvent>) { sink.write(events) }
 
-  func write(_ events: UnsafeBufferPointer<ExitEvent>) {
-    for event in events { append(format.event(event)) }
-  }
-
-  /// Ends the file. Throws if any of it could not be written.
-  func finish() throws(CommandError) {
-    append(format.closing())
-    flush()
-    if let failure {
+  /// Ends the file with what the run came to. Throws if any of it could not be written.
+  func finish(_ result: RunResult) throws(CommandError) {
+    sink.finish(
+      TraceSummary(
+        droppedEvents: result.droppedEvents, instructions: result.instructions, cycles: result.virtualCycles,
+        sentence: "\(result.outcome)"))
+    output.flush()
+    if let failure = output.failure {
       throw CommandError(
         .outputIncomplete, "\(path): the trace is incomplete: \(Output.reason(failure)): free some space")
     }
   }
+}
 
-  private func append(_ text: String) {
-    buffer += text.utf8
-    if buffer.count >= Self.bufferLimit { flush() }
+/// What makes bytes of exits.
+private protocol TraceSink {
+  func begin()
+  func write(_ events: UnsafeBufferPointer<ExitEvent>)
+  func finish(_ summary: TraceSummary)
+}
+
+/// The binary log. Each block reaches the file as it is full.
+private final class BinarySink: TraceSink {
+  private let output: BufferedFile
+  private let description: TraceDescription
+  private var writer: TraceWriter?
+
+  init(_ output: BufferedFile, _ description: TraceDescription) {
+    self.output = output
+    self.description = description
   }
 
-  private func flush() {
-    if failure == nil, !Output.write(buffer, to: file) { failure = errno }
-    buffer.removeAll(keepingCapacity: true)
+  func begin() {
+    let output = output
+    writer = TraceWriter(description) { output.write($0) }
   }
+
+  func write(_ events: UnsafeBufferPointer<ExitEvent>) { writer?.append(events) }
+
+  func finish(_ summary: TraceSummary) { writer?.finish(summary) }
+}
+
+/// An export made while the run goes on.
+private final class ExportSink: TraceSink {
+  private let output: BufferedFile
+  private let description: TraceDescription
+  private var export: any TraceExport
+
+  init(_ output: BufferedFile, _ description: TraceDescription) {
+    self.output = output
+    self.description = description
+    export = ChromeTrace(frequency: description.frequency)
+  }
+
+  func begin() { output.append(export.opening(description)) }
+
+  func write(_ events: UnsafeBufferPointer<ExitEvent>) {
+    for event in events { output.append { export.append(event, to: &$0) } }
+  }
+
+  func finish(_ summary: TraceSummary) { output.append(export.closing()) }
 }

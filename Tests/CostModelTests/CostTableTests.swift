@@ -1,5 +1,6 @@
 import CostModel
 import Testing
+import Trace
 
 @Suite struct CostTableTests {
   /// Landau et al., SplitX, WIOV 2011: the direct cost of one exit, to the guest and back, is about 2,000 cycles.
@@ -47,7 +48,9 @@ import Testing
     ]
     #expect(priced == figures.map(\.cycles))
     #expect(
-      prices.handlerWork(vmcsReads: 2, vmcsWrites: 3, memoryAccesses: 5, pageWalkReferences: 7)
-        == 2 * 102 + 3 * 103 + 5 * 108 + 7 * 107)
+      prices.handler(
+        ExitWork(vmcsReads: 2, vmcsWrites: 3, memoryAccesses: 5, vmptrlds: 7, invepts: 11, invvpids: 13))
+        == 2 * 102 + 3 * 103 + 5 * 108 + 7 * 104 + 11 * 105 + 13 * 106)
+    #expect(prices.exit(ExitWork()) == 100 + 101 + 109)
   }
 }

@@ -18,7 +18,7 @@ import VMX
 
   static func file(_ events: [ExitEvent], frequency: UInt64) throws -> File {
     let trace = ChromeTrace(frequency: frequency)
-    let text = trace.opening(process: "a \"test\"") + events.map(trace.event).joined() + trace.closing()
+    let text = trace.opening(process: "a \"test\"") + events.map(trace.event).joined() + trace.end()
     return try JSONDecoder().decode(File.self, from: Data(text.utf8))
   }
 

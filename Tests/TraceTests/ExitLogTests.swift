@@ -21,8 +21,8 @@ private final class Received: Sendable {
 }
 
 @Suite struct ExitLogTests {
-  @Test func anEventIsATrivialValueOf64Bytes() {
-    #expect(MemoryLayout<ExitEvent>.stride == 64)
+  @Test func anEventIsATrivialValueOf96Bytes() {
+    #expect(MemoryLayout<ExitEvent>.stride == 96)
     #expect(_isPOD(ExitEvent.self))
   }
 

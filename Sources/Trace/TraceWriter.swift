@@ -1,0 +1,90 @@
+/// Makes a binary log of exits, block by block, in one fixed buffer.
+///
+/// `output` is handed whole pieces of the file in order: the header, each block as it is full, the summary. The bytes
+/// are valid during the call only.
+public struct TraceWriter: ~Copyable {
+  private let output: (UnsafeRawBufferPointer) -> Void
+  private let block: UnsafeMutableRawPointer
+  private var cursor: UnsafeMutableRawPointer
+  private var context = TraceContext(end: 0, instructions: 0, tree: 0)
+  /// The context that the block began with.
+  private var base = TraceContext(end: 0, instructions: 0, tree: 0)
+  private var eventsInBlock: UInt32 = 0
+  /// The events appended so far.
+  public private(set) var count: UInt64 = 0
+
+  private static let payloadStart = TraceFormat.blockHeaderSize
+  private static let fillLimit = TraceFormat.payloadLimit - TraceFormat.eventSizeLimit
+
+  /// Begins the file with what it describes.
+  public init(_ description: TraceDescription, output: @escaping (UnsafeRawBufferPointer) -> Void) {
+    self.output = output
+    block = .allocate(byteCount: TraceFormat.blockHeaderSize + TraceFormat.payloadLimit, alignment: 8)
+    cursor = block + Self.payloadStart
+    description.encoded().withUnsafeBytes(output)
+  }
+
+  deinit { block.deallocate() }
+
+  /// Appends `events` in order; full blocks go out.
+  public mutating func append(_ events: UnsafeBufferPointer<ExitEvent>) {
+    for index in 0..<events.count { append(events.baseAddress.unsafelyUnwrapped + index) }
+  }
+
+  /// Appends `event`; a full block goes out.
+  public mutating func append(_ event: ExitEvent) {
+    withUnsafePointer(to: event) { append($0) }
+  }
+
+  @inline(__always)
+  private mutating func append(_ event: UnsafePointer<ExitEvent>) {
+    var encoder = TraceEventEncoder(cursor: cursor, context: context)
+    encoder.put(event)
+    cursor = encoder.cursor
+    context = encoder.context
+    eventsInBlock &+= 1
+    if cursor - block > Self.payloadStart + Self.fillLimit { flush() }
+  }
+
+  /// Hands out the block as far as it is filled, so that a reader sees every event up to now.
+  public mutating func flush() {
+    guard eventsInBlock > 0 else { return }
+    seal(TraceFormat.eventBlock)
+    count &+= UInt64(eventsInBlock)
+    eventsInBlock = 0
+    base = TraceContext(end: context.end, instructions: context.instructions, tree: context.tree)
+    context = base
+  }
+
+  /// Ends the file with what the run came to.
+  public mutating func finish(_ summary: TraceSummary) {
+    flush()
+    let sentence = summary.sentence.utf8.prefix(TraceFormat.payloadLimit / 2)
+    for word in [count, summary.droppedEvents, summary.instructions, summary.cycles] {
+      cursor.storeBytes(of: word.littleEndian, as: UInt64.self)
+      cursor += 8
+    }
+    for byte in sentence {
+      cursor.storeBytes(of: byte, as: UInt8.self)
+      cursor += 1
+    }
+    seal(TraceFormat.summaryBlock)
+  }
+
+  private mutating func seal(_ kind: UInt32) {
+    let size = cursor - block - Self.payloadStart
+    block.storeBytes(of: kind.littleEndian, as: UInt32.self)
+    block.storeBytes(of: UInt32(size).littleEndian, toByteOffset: 4, as: UInt32.self)
+    block.storeBytes(of: eventsInBlock.littleEndian, toByteOffset: 8, as: UInt32.self)
+    block.storeBytes(of: 0, toByteOffset: 12, as: UInt32.self)
+    block.storeBytes(of: base.end.littleEndian, toByteOffset: 16, as: UInt64.self)
+    block.storeBytes(of: base.instructions.littleEndian, toByteOffset: 24, as: UInt64.self)
+    block.storeBytes(of: base.tree.littleEndian, toByteOffset: 32, as: UInt64.self)
+    let head = TraceFormat.checksum(UnsafeRawBufferPointer(start: block, count: 40))
+    let payload = UnsafeRawBufferPointer(start: block + Self.payloadStart, count: size)
+    block.storeBytes(
+      of: TraceFormat.checksum(payload, seed: head).littleEndian, toByteOffset: 40, as: UInt64.self)
+    output(UnsafeRawBufferPointer(start: block, count: Self.payloadStart + size))
+    cursor = block + Self.payloadStart
+  }
+}

@@ -1,0 +1,27 @@
+import ArgumentParser
+import Report
+import Trace
+
+struct StatCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "stat",
+    abstract: "Prints what the exits of a trace add up to.",
+    discussion: """
+      For each level the exits by reason with their times, as 'perf kvm stat report' prints them; the hardware exits \
+      per L2 exit; the virtual time by phase, whose sum is the run's virtual time; and L1's VMREADs and VMWRITEs by \
+      field. Times are virtual. A trace that was cut is read up to its last whole block, with a warning.
+      """)
+
+  @Argument(help: ArgumentHelp("A trace, as 'testudo run --trace' writes it.", valueName: "file.trace"))
+  var file: String
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func run() throws {
+    var input = try TraceInput(file)
+    var statistics = TraceStatistics(input.description)
+    statistics.finish(try input.forEach { event throws(CommandError) in statistics.add(event) })
+    try Output.write(json ? statistics.json.text(indent: 2) + "\n" : statistics.text())
+  }
+}
