@@ -53,7 +53,7 @@ enum MSRPolicy {
   /// IA32_APIC_BASE: the bootstrap processor, its local APIC disabled.
   static let apicBase: UInt64 = 0xFEE0_0000 | 1 << 8
 
-  static let rows: InlineArray<20, MSRRow> = [
+  static let rows: InlineArray<21, MSRRow> = [
     MSRRow(.timeStampCounter, .timeStampCounter, writes: .any),
     MSRRow(.platformID, .constant(0), writes: .never),
     MSRRow(.apicBase, .constant(apicBase), writes: .any),
@@ -65,6 +65,7 @@ enum MSRPolicy {
     MSRRow(.miscEnable, .constant(miscEnable), writes: .any),
     MSRRow(.debugCtl, .field(.guestDebugCtl), writes: .debugCtl),
     MSRRow(.pat, .field(.guestPAT), writes: .pat),
+    MSRRow(.xss, .processor, writes: .any),
     MSRRow(.efer, .field(.guestEFER), writes: .efer),
     MSRRow(.star, .processor, writes: .any, passesThrough: true),
     MSRRow(.lstar, .processor, writes: .canonical, passesThrough: true),

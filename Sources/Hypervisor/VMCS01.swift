@@ -24,7 +24,7 @@ struct VMCS01Builder {
   static let secondary: SecondaryProcessorBasedControls = [.enableEPT, .unrestrictedGuest]
   /// Taken where the processor has them.
   static let optionalSecondary: SecondaryProcessorBasedControls = [
-    .enableVPID, .enableRDTSCP, .enableINVPCID,
+    .enableVPID, .enableRDTSCP, .enableINVPCID, .enableXSAVES,
   ]
   static let exit: PrimaryExitControls = [
     .hostAddressSpaceSize, .saveDebugControls, .savePAT, .loadPAT, .saveEFER, .loadEFER,

@@ -33,7 +33,8 @@ extension VirtualCPU {
     case .wrmsr: emulateWRMSR()
     case .controlRegisterAccess: emulateControlRegisterAccess()
     case .invd, .wbinvd, .pause, .monitor, .mwait: guest.completeInstruction()
-    case .getsec, .xsetbv, .vmfunc, .encls, .enclv: guest.raise(.invalidOpcode)
+    case .xsetbv: emulateXSETBV()
+    case .getsec, .vmfunc, .encls, .enclv: guest.raise(.invalidOpcode)
     case .rdpmc: guest.raise(.generalProtection)
     case .exceptionOrNMI: guest.deliverAgain()
     case .tripleFault: outcome = .tripleFault(level: level, rip: guest[.guestRIP])
@@ -71,6 +72,20 @@ extension VirtualCPU {
 }
 
 // MARK: Control registers
+
+extension VirtualCPU {
+  /// XSETBV, whose privilege the processor has checked.
+  ///
+  /// Source: SDM volume 2, "XSETBV—Set Extended Control Register".
+  private func emulateXSETBV() {
+    let guest = guest
+    let value = guest[.rdx] << 32 | guest[.rax] & 0xFFFF_FFFF
+    guard UInt32(truncatingIfNeeded: guest[.rcx]) == 0, processor.writeXCR0(value) else {
+      return guest.raise(.generalProtection)
+    }
+    guest.completeInstruction()
+  }
+}
 
 extension VirtualCPU {
   private mutating func emulateControlRegisterAccess() {

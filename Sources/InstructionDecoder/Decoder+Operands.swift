@@ -26,6 +26,9 @@ extension Decoder {
     case .rax: return Operand(.general, size: size, register: 0)
     case .cl: return Operand(.general, size: 1, register: 1)
     case .dx: return Operand(.general, size: 2, register: 2)
+    case .ax: return Operand(.general, size: 2, register: 0)
+    case .st0: return Operand(.x87, size: 10, register: 0)
+    case .sti: return Operand(.x87, size: 10, register: rm)
     case .zb: return byteRegister(opcode & 7, extended: rexB)
     case .zv: return Operand(.general, size: size, register: opcode & 7 | rexB)
     case .opcodeSegment: return Operand(.segment, size: size, register: opcode >> 3 & 7)
@@ -40,7 +43,7 @@ extension Decoder {
     case .gn: return Operand(.general, size: native, register: reg | rexR)
     case .gw: return Operand(.general, size: 2, register: reg | rexR)
     case .ga: return Operand(.general, size: instruction.addressSize, register: reg | rexR)
-    case .m, .mb, .mw, .md, .mq, .mdq, .mv, .my, .ma, .mp, .ms, .mz: return try memory(form, size)
+    case .m, .mb, .mw, .md, .mq, .m10, .mdq, .mv, .my, .ma, .mp, .ms, .mz: return try memory(form, size)
     case .rn: return Operand(.general, size: native, register: rm | rexB)
     case .rv: return try registerOnly(size)
     case .ry: return try registerOnly(wide)
@@ -86,6 +89,7 @@ extension Decoder {
       case .mw: 2
       case .md: 4
       case .mq: 8
+      case .m10: 10
       case .mdq: 16
       case .mv: operandSize
       case .my: wide

@@ -151,7 +151,10 @@ extension Decoder {
     var row = map.row(opcode)
     if row.usesModRM { try readModRM() }
     while row.selector != .instruction {
-      var selected = OpcodeMap.extensions[Int(row.block.rawValue) &* 8 &+ select(row.selector)]
+      var selected =
+        row.selector == .x87
+        ? OpcodeMap.x87Row(opcode, modRM: modRM)
+        : OpcodeMap.extensions[Int(row.block.rawValue) &* 8 &+ select(row.selector)]
       if selected.form0 == .none {
         selected.form0 = row.form0
         selected.form1 = row.form1
@@ -165,6 +168,7 @@ extension Decoder {
     try checkRules(row.rules)
     instruction.mnemonic = row.mnemonic
     instruction.operandSize = operandSize(row)
+    if row.mnemonic.isX87 { instruction.immediate = UInt64(opcode & 7) << 8 | UInt64(modRM) }
     return row
   }
 
@@ -209,7 +213,7 @@ extension Decoder {
   /// The row of a block that this instruction selects.
   private mutating func select(_ selector: OpcodeRow.Selector) -> Int {
     switch selector {
-    case .instruction: return 0
+    case .instruction, .x87: return 0
     case .reg: return Int(reg)
     case .rm: return Int(rm)
     case .mod: return isRegisterForm ? 1 : 0

@@ -24,7 +24,7 @@ public struct Instruction: Sendable {
   /// without naming it (strings, XLAT, MONITOR), only its segment.
   public var address = MemoryAddress()
   /// The immediate, sign- or zero-extended as the instruction uses it; the relative displacement of a branch; the
-  /// offset of a far pointer.
+  /// offset of a far pointer. Of an x87 instruction, its 11-bit opcode as the FPU's last opcode register has it.
   public var immediate: UInt64 = 0
   /// ENTER's nesting level, or the selector of a far pointer.
   public var immediate2: UInt16 = 0
@@ -57,6 +57,8 @@ public struct Operand: Equatable, Sendable {
     case control
     case debug
     case memory
+    /// ST(`register`).
+    case x87
     case immediate
     /// A branch target relative to the next instruction.
     case relative

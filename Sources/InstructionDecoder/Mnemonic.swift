@@ -2,7 +2,7 @@
 /// MOVSQ are all ``movs``, the Jcc are all ``jcc``, SAL is ``shl``, CBW, CWDE and CDQE are ``cbw``.
 ///
 /// Where two encodings of one SDM mnemonic are different operations (near and far, MOV of a segment, control or
-/// debug register), each has its own case. Floating-point and vector instructions are not in it yet.
+/// debug register), each has its own case.
 ///
 /// Source: SDM volume 2, "Instruction Set Reference".
 public enum Mnemonic: UInt16, CaseIterable, Sendable {
@@ -55,7 +55,36 @@ public enum Mnemonic: UInt16, CaseIterable, Sendable {
   case swapgs, rdfsbase, rdgsbase, wrfsbase, wrgsbase, xgetbv, xsetbv, rdpkru, wrpkru
   case monitor, mwait, hlt, fwait
 
+  // Extended state.
+  case fxsave, fxrstor, ldmxcsr, stmxcsr
+  case xsave, xrstor, xsaveopt, xsavec, xsaves, xrstors
+
+  // x87: movement.
+  case fld, fild, fbld, fst, fstp, fist, fistp, fisttp, fbstp, fxch, fcmovcc, ffree, ffreep
+  case fld1, fldl2t, fldl2e, fldpi, fldlg2, fldln2, fldz
+  // x87: arithmetic and comparison, of reals; the same with a pop; and with an integer.
+  case fadd, fmul, fcom, fcomp, fsub, fsubr, fdiv, fdivr
+  case faddp, fmulp, fcompp, fsubp, fsubrp, fdivp, fdivrp
+  case fiadd, fimul, ficom, ficomp, fisub, fisubr, fidiv, fidivr
+  case fucom, fucomp, fucompp, fcomi, fcomip, fucomi, fucomip, ftst, fxam
+  // x87: functions of the top of the stack.
+  case fchs, fabs, fsqrt, frndint, fscale, fxtract, fprem, fprem1
+  case f2xm1, fyl2x, fyl2xp1, fptan, fpatan, fsin, fcos, fsincos
+  // x87: control; from ``fninit`` on those that do not wait for a pending exception.
+  case fnop, fincstp, fdecstp, fldcw, fldenv, frstor
+  case fninit, fnclex, fnstcw, fnstsw, fnstenv, fnsave
+
   // VMX.
   case vmxon, vmxoff, vmclear, vmptrld, vmptrst, vmread, vmwrite, vmlaunch, vmresume
   case vmcall, vmfunc, invept, invvpid
+}
+
+extension Mnemonic {
+  /// Whether it is an instruction of the x87 FPU: one whose opcode is D8H to DFH.
+  public var isX87: Bool { rawValue >= Mnemonic.fld.rawValue && rawValue <= Mnemonic.fnsave.rawValue }
+
+  /// Whether it is an x87 instruction that does not look for pending x87 exceptions first.
+  public var isX87WithoutWaiting: Bool {
+    rawValue >= Mnemonic.fninit.rawValue && rawValue <= Mnemonic.fnsave.rawValue
+  }
 }

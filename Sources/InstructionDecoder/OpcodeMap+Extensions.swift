@@ -11,11 +11,13 @@ enum ExtensionBlock: UInt8 {
   case nopPAUSE, wbinvd, vmread, vmwrite, popcnt, bsfTZCNT, bsrLZCNT, invept, invvpid, invpcid
   case movbeLoad, movbeStore, adcxADOX, movdir64b, movdiri, vexANDN, vexGroup17, vexF5, vexMULX
   case vexF7, vexRORX
+  case group9Reg3, group9Reg4, group9Reg5, x87D9D0, x87D9E0, x87D9E8, x87D9F0, x87D9F8, x87DAE8, x87DBE0
+  case x87DED8, x87DFE0
 }
 
 extension OpcodeMap {
   /// Eight rows for each ``ExtensionBlock``. A row without operands has those of the row that led to it.
-  static let extensions: InlineArray<496, OpcodeRow> = [
+  static let extensions: InlineArray<592, OpcodeRow> = [
     // none: no block
     .none, .none, .none, .none, .none, .none, .none, .none,
     // group1: Group 1
@@ -70,7 +72,8 @@ extension OpcodeMap {
     // group8: Group 8
     .none, .none, .none, .none, .i(.bt), .i(.bts, .lock), .i(.btr, .lock), .i(.btc, .lock),
     // group9: Group 9
-    .none, .by(.mod, .group9CMPXCHG), .none, .none, .none, .none, .by(.mod, .group9Reg6),
+    .none, .by(.mod, .group9CMPXCHG), .none, .by(.mod, .group9Reg3), .by(.mod, .group9Reg4),
+    .by(.mod, .group9Reg5), .by(.mod, .group9Reg6),
     .by(.mod, .group9Reg7),
     // group9CMPXCHG: Group 9 /1
     .by(.rexW, .cmpxchg8b16b), .none, .none, .none, .none, .none, .none, .none,
@@ -93,7 +96,8 @@ extension OpcodeMap {
     // group15Memory: Group 15, memory
     .by(.reg, .group15NP), .by(.reg, .group15P66), .none, .none, .none, .none, .none, .none,
     // group15NP: Group 15, memory, no prefix
-    .none, .none, .none, .none, .none, .none, .none, .i(.clflush, .mb),
+    .i(.fxsave, .m), .i(.fxrstor, .m), .i(.ldmxcsr, .md), .i(.stmxcsr, .md), .i(.xsave, .m), .i(.xrstor, .m),
+    .i(.xsaveopt, .m), .i(.clflush, .mb),
     // group15P66: Group 15, memory, 66
     .none, .none, .none, .none, .none, .none, .i(.clwb, .mb), .i(.clflushopt, .mb),
     // group15Register: Group 15, register
@@ -154,5 +158,29 @@ extension OpcodeMap {
     .none, .none, .none, .none,
     // vexRORX: VEX 0F 3A F0
     .none, .none, .none, .i(.rorx, .gy, .ey, .ib, .noV), .none, .none, .none, .none,
+    // group9Reg3: Group 9 /3
+    .i(.xrstors, .m, .noPrefix), .none, .none, .none, .none, .none, .none, .none,
+    // group9Reg4: Group 9 /4
+    .i(.xsavec, .m, .noPrefix), .none, .none, .none, .none, .none, .none, .none,
+    // group9Reg5: Group 9 /5
+    .i(.xsaves, .m, .noPrefix), .none, .none, .none, .none, .none, .none, .none,
+    // x87D9D0
+    .i(.fnop), .none, .none, .none, .none, .none, .none, .none,
+    // x87D9E0
+    .i(.fchs), .i(.fabs), .none, .none, .i(.ftst), .i(.fxam), .none, .none,
+    // x87D9E8
+    .i(.fld1), .i(.fldl2t), .i(.fldl2e), .i(.fldpi), .i(.fldlg2), .i(.fldln2), .i(.fldz), .none,
+    // x87D9F0
+    .i(.f2xm1), .i(.fyl2x), .i(.fptan), .i(.fpatan), .i(.fxtract), .i(.fprem1), .i(.fdecstp), .i(.fincstp),
+    // x87D9F8
+    .i(.fprem), .i(.fyl2xp1), .i(.fsqrt), .i(.fsincos), .i(.frndint), .i(.fscale), .i(.fsin), .i(.fcos),
+    // x87DAE8
+    .none, .i(.fucompp), .none, .none, .none, .none, .none, .none,
+    // x87DBE0: FENI, FDISI and FSETPM of the 8087 and 80287 do nothing
+    .i(.fnop), .i(.fnop), .i(.fnclex), .i(.fninit), .i(.fnop), .none, .none, .none,
+    // x87DED8
+    .none, .i(.fcompp), .none, .none, .none, .none, .none, .none,
+    // x87DFE0
+    .i(.fnstsw, .ax), .none, .none, .none, .none, .none, .none, .none,
   ]
 }

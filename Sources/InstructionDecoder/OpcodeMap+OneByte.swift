@@ -91,7 +91,8 @@ extension OpcodeMap {
     .by(.reg, .group2, .eb, .one), .by(.reg, .group2, .ev, .one), .by(.reg, .group2, .eb, .cl),
     .by(.reg, .group2, .ev, .cl), .i(.aam, .ib, .not64), .i(.aad, .ib, .not64), .none, .i(.xlat, .byte),
     // D8: x87
-    .none, .none, .none, .none, .none, .none, .none, .none,
+    .by(.x87, .none), .by(.x87, .none), .by(.x87, .none), .by(.x87, .none), .by(.x87, .none),
+    .by(.x87, .none), .by(.x87, .none), .by(.x87, .none),
     // E0
     .i(.loopne, .jb, .force64), .i(.loope, .jb, .force64), .i(.loop, .jb, .force64),
     .i(.jcxz, .jb, .force64), .i(.in, .al, .ib), .i(.in, .rax, .ib, .max32), .i(.out, .ib, .al, .byte),

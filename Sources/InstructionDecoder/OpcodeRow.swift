@@ -21,6 +21,8 @@ struct OpcodeRow {
     case mod
     /// The mandatory prefix: none, 66H, F3H, F2H (rows 0 to 3).
     case prefix
+    /// The opcode's bits 2:0, and ModRM, in the table of the x87 FPU.
+    case x87
     /// 64-bit mode (row 1) or not (row 0).
     case mode
     /// REX.B.
@@ -105,7 +107,7 @@ struct OpcodeRow {
   /// Whether a ModRM byte follows the opcode.
   var usesModRM: Bool {
     switch selector {
-    case .reg, .rm, .mod: true
+    case .reg, .rm, .mod, .x87: true
     case .instruction: form0.usesModRM || form1.usesModRM
     case .prefix, .mode, .rexB, .rexW: false
     }

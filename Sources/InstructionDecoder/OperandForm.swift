@@ -10,6 +10,8 @@ enum OperandForm: UInt8 {
   // Places named by the opcode.
   /// AL, the operand-sized rAX, CL and DX.
   case al, rax, cl, dx
+  /// AX, and ST(0).
+  case ax, st0
   /// The register in the opcode's bits 2:0, byte-sized and operand-sized.
   case zb, zv
   /// The segment register in the opcode's bits 5:3.
@@ -39,6 +41,8 @@ enum OperandForm: UInt8 {
   /// An address only, of no size.
   case m
   case mb, mw, md, mq, mdq, mv, my
+  /// 10 bytes: a real or a packed decimal of the x87 FPU.
+  case m10
   /// Twice the operand size: BOUND's pair.
   case ma
   /// A far pointer in memory.
@@ -53,6 +57,8 @@ enum OperandForm: UInt8 {
   case rv, ry
   /// Segment, control and debug registers in reg.
   case sw, cn, dn
+  /// ST(i), where i is r/m.
+  case sti
   /// The general register of VEX.vvvv.
   case by
 

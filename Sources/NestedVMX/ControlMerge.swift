@@ -73,7 +73,7 @@ extension ControlMerge {
   static var secondary: Self {
     Self(
       union: secondary([.descriptorTableExiting, .wbinvdExiting, .rdrandExiting, .rdseedExiting]),
-      intersection: secondary([.enableRDTSCP, .enableINVPCID, .enableUserWaitAndPause]),
+      intersection: secondary([.enableRDTSCP, .enableINVPCID, .enableUserWaitAndPause, .enableXSAVES]),
       fromL1: secondary([.unrestrictedGuest, .pauseLoopExiting]),
       fromL0: secondary([.enableEPT, .enableVPID]))
   }

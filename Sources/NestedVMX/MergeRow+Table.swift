@@ -55,7 +55,7 @@ extension MergeRow {
     MergeRow(.vmreadBitmap, .absent),
     MergeRow(.vmwriteBitmap, .absent),
     MergeRow(.virtualizationExceptionInformationAddress, .absent),
-    MergeRow(.xssExitingBitmap, .absent),
+    MergeRow(.xssExitingBitmap, .union),
     MergeRow(.enclsExitingBitmap, .absent),
     MergeRow(.subPagePermissionTablePointer, .absent),
     MergeRow(.tscMultiplier, .absent),

@@ -19,6 +19,7 @@ public enum VirtualCapabilities {
     [
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
       .pauseLoopExiting, .rdrandExiting, .rdseedExiting, .enableINVPCID, .enableUserWaitAndPause,
+      .enableXSAVES,
     ]
   }
 

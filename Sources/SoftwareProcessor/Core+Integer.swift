@@ -26,7 +26,9 @@ enum InstructionKind {
       .bzhi,
       .pdep, .pext, .rorx, .sarx, .shlx, .shrx, .mulx, .clc, .stc, .cmc, .cld, .std, .setcc, .bound:
       self = .straight
-    case .nop, .lfence, .mfence, .sfence, .serialize, .clflush, .clflushopt, .clwb, .fwait, .ud0, .ud1, .ud2,
+    case _ where mnemonic.isX87: self = .straight
+    case .nop, .lfence, .mfence, .sfence, .serialize, .clflush, .clflushopt, .clwb, .fwait, .fxsave, .fxrstor,
+      .ldmxcsr, .stmxcsr, .ud0, .ud1, .ud2,
       .invalid:
       self = .straight
     case .movs, .cmps, .stos, .lods, .scas, .jcc, .jcxz, .loop, .loope, .loopne, .jmp, .call, .ret:
@@ -114,9 +116,12 @@ extension Core {
     case .aam: try executeASCIIAdjustProduct(base: instruction.immediate)
     case .aad: executeASCIIAdjustQuotient(base: instruction.immediate)
     case .clflush, .clflushopt, .clwb: _ = try value(of: instruction.operand0, instruction)
+    case .fxsave, .fxrstor, .ldmxcsr, .stmxcsr: try executeStateMovement(instruction)
     case .fwait:
       // MP and TS: SDM volume 3, "Control Registers".
       if cpu.pointee.cr0 & 0b1010 == 0b1010 { throw raise(.deviceNotAvailable) }
+      try checkX87Error()
+    case _ where instruction.mnemonic.isX87: try executeX87(instruction)
     default: throw raise(.invalidOpcode)
     }
   }

@@ -53,6 +53,7 @@ extension Core {
     case .gsBase: return cpu.pointee.gs.base
     case .kernelGSBase: return msrs.kernelGSBase
     case .tscAux: return msrs.tscAux
+    case .xss: return msrs.xss
     default: return nil
     }
   }
@@ -80,6 +81,9 @@ extension Core {
     case .tscAux:
       guard value >> 32 == 0 else { return false }
       cpu.pointee.msrs.tscAux = value
+    case .xss:
+      guard value & ~ExtendedStateComponent.supervisor == 0 else { return false }
+      cpu.pointee.msrs.xss = value
     default: return writeAddressMSR(register, value)
     }
     return true

@@ -99,10 +99,9 @@ extension Core {
     case .rdseed: try executeRandom(instruction, .rdseed, exits: .rdseedExiting)
     case .monitor: try executeMONITOR(instruction)
     case .mwait: try executeMWAIT()
-    case .xsetbv:
-      guard cr4.contains(.osxsave) else { throw raise(.invalidOpcode) }
-      try requireCPL0()
-      throw vmExit(.xsetbv)
+    case .xgetbv: try executeXGETBV()
+    case .xsetbv: try executeXSETBV()
+    case .xsave, .xsaveopt, .xsavec, .xsaves, .xrstor, .xrstors: try executeStateComponents(instruction)
     default: try executeVMXInstruction(instruction)
     }
   }

@@ -44,7 +44,7 @@ extension SoftwareCPU {
     ]
     let secondary: SecondaryProcessorBasedControls = [
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
-      .rdrandExiting, .enableINVPCID, .vmcsShadowing, .rdseedExiting,
+      .rdrandExiting, .enableINVPCID, .vmcsShadowing, .rdseedExiting, .enableXSAVES,
     ]
     let exit: PrimaryExitControls = [
       .saveDebugControls, .hostAddressSpaceSize, .acknowledgeInterruptOnExit, .savePAT, .loadPAT,

@@ -100,6 +100,8 @@ struct Opinion {
     if repeats, sizes, opcodes[0] != 0x0F { return true }
     if overrides.count > (repeats ? 0 : 1) { return true }
     switch (opcodes[0], opcodes[1]) {
+    // The disassembler leaves out operands of x87 instructions, and does not know their other encodings.
+    case (0xD8...0xDF, _): return true
     case (0xF1, _), (0x0F, 0x0D), (0x0F, 0x18...0x1E), (0x0F, 0x20...0x23), (0x0F, 0xFF): return true
     case (0x0F, 0x05), (0x0F, 0x07): return mode != .long64
     case (0xD4...0xD5, _): return mode == .long64 || opcodes[1] == 10

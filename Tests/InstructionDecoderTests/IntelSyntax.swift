@@ -44,6 +44,8 @@ struct IntelSyntax {
     case .movs, .cmps, .stos, .lods, .scas, .ins, .outs:
       return "\(i.mnemonic)" + (size == 1 ? "b" : size == 2 ? "w" : size == 4 ? "d" : "q")
     case .fwait: return "wait"
+    case .fxsave, .fxrstor, .xsave, .xrstor, .xsaveopt, .xsavec, .xsaves, .xrstors:
+      return "\(i.mnemonic)" + (size == 8 ? "64" : "")
     case .xlat: return "xlatb"
     case .retFar: return size == 8 ? "retfq" : "retf"
     case .sysret, .sysexit: return "\(i.mnemonic)" + (size == 8 ? "q" : "")
@@ -99,6 +101,7 @@ struct IntelSyntax {
     case .control: return "cr\(operand.register)"
     case .debug: return "dr\(operand.register)"
     case .memory: return memory
+    case .x87: return "st(\(operand.register))"
     case .immediate where operand == instruction.operand1 && instruction.mnemonic == .enter:
       return number(UInt64(instruction.immediate2))
     case .immediate: return number(instruction.immediate)
