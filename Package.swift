@@ -79,8 +79,8 @@ let suites: [Target] = [
   .testTarget(
     name: "GoldenTests",
     dependencies: [
-      "Hypervisor", "SoftwareProcessor", "Processor", "GuestMemory", "ExitAnalysis", "Trace", "VMX", "X86",
-      "Report",
+      "Hypervisor", "SoftwareProcessor", "Processor", "GuestMemory", "CostModel", "ExitAnalysis", "Trace",
+      "VMX", "X86", "Report",
     ],
     exclude: ["Golden"]),
   .testTarget(name: "CommandTests", dependencies: ["testudo"]),

@@ -96,6 +96,14 @@ public struct CostPrices: Equatable, Sendable {
     vmExit &+ handlerBase &+ handler(work) &+ vmEntry
   }
 
+  /// What the VMREADs and VMWRITEs that a guest completed before an exit cost it, beside their retirement: as
+  /// instructions, or as memory accesses if its access model says so.
+  @inlinable
+  public func guestAccesses(_ work: ExitWork, areMemoryAccesses: Bool) -> UInt64 {
+    UInt64(work.guestReads) &* (areMemoryAccesses ? memoryAccess : vmread)
+      &+ UInt64(work.guestWrites) &* (areMemoryAccesses ? memoryAccess : vmwrite)
+  }
+
   /// The price of what an L0 handler did, beside its base price.
   @inlinable
   public func handler(_ work: ExitWork) -> UInt64 {

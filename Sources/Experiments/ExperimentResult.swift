@@ -13,13 +13,13 @@ public struct ExperimentResult: Equatable, Sendable {
   /// One row per case with all its figures.
   public var csv: CSVTable {
     var table = CSVTable(header: [
-      "guest", "workload", "vmcs_shadowing", "iterations", "l2_exits", "hardware_exits",
+      "guest", "workload", "vmcs_access", "iterations", "l2_exits", "hardware_exits",
       "hardware_exits_per_l2_exit",
       "cycles_per_l2_exit", "fields_to_shadow", "fields_from_shadow", "instructions", "virtual_cycles",
     ])
     table.rows = measurements.map { row in
       [
-        manifest.guest, row.test.workload, row.test.vmcsShadowing.rawValue, "\(row.iterations)",
+        manifest.guest, row.test.workload, row.test.vmcsAccess.name, "\(row.iterations)",
         "\(row.multiplication.l2Exits)", "\(row.multiplication.hardwareExits)",
         decimal(row.value(.hardwareExitsPerL2Exit), places: 3),
         decimal(row.value(.cyclesPerL2Exit), places: 1),
@@ -32,14 +32,14 @@ public struct ExperimentResult: Equatable, Sendable {
 
   /// What ``table`` shows.
   public static let caption =
-    "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS shadowing:"
+    "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS access model:"
 
-  /// One row per workload, with the figures of each policy beside each other.
+  /// One row per workload, with the figures of each access model beside each other.
   public var table: TextTable {
     var columns = [TextTable.Column("workload")]
     for measure in Measure.allCases {
-      for policy in manifest.vmcsShadowing {
-        columns.append(.init("\(measure.word), \(policy.rawValue)", .right))
+      for access in manifest.vmcsAccess {
+        columns.append(.init("\(measure.word), \(access.name)", .right))
       }
     }
     var table = TextTable(columns: columns)
@@ -59,15 +59,15 @@ public struct ExperimentResult: Equatable, Sendable {
     return table
   }
 
-  /// The manifest's measure per workload, one bar per policy.
+  /// The manifest's measure per workload, one bar per access model.
   public var chart: BarChart {
     BarChart(
       title: manifest.name, valueAxis: manifest.plot.axis,
       groups: manifest.workloads,
-      series: manifest.vmcsShadowing.map { policy in
-        let rows = measurements.filter { $0.test.vmcsShadowing == policy }
+      series: manifest.vmcsAccess.map { access in
+        let rows = measurements.filter { $0.test.vmcsAccess == access }
         return BarChart.Series(
-          name: "shadowing \(policy.rawValue)", values: rows.map { $0.value(manifest.plot) })
+          name: "access \(access.name)", values: rows.map { $0.value(manifest.plot) })
       })
   }
 }

@@ -42,7 +42,7 @@ public enum ExperimentError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .runFailed(let test, let outcome):
-      "\(test.workload) with VMCS shadowing \(test.vmcsShadowing.rawValue): \(outcome)"
+      "\(test.workload) with VMCS access \(test.vmcsAccess.name): \(outcome)"
     }
   }
 }
@@ -73,7 +73,7 @@ public struct ExperimentRun: Sendable {
     var configuration = MachineConfiguration(image: guest.image)
     configuration.commandLine = Guest.commandLine(workload: test.workload, iterations: manifest.iterations)
     configuration.memorySize = manifest.memory
-    configuration.nested.vmcsShadowing = test.vmcsShadowing
+    test.vmcsAccess.apply(to: &configuration.nested)
     let machine = try Laboratory.machine(configuration)
     willRun(test) { machine.requestStop($0) }
     let result = machine.run()

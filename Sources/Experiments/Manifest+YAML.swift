@@ -2,9 +2,11 @@ import Hypervisor
 import Yams
 
 extension Manifest {
-  /// Reads a manifest. Throws ``ManifestError``.
+  /// Reads a manifest; what files it names are relative to its own folder. Throws ``ManifestError``.
   public init(yaml text: String, file: String) throws {
     let fields = try ManifestFields(yaml: text, file: file)
+    let folder =
+      file.contains("/") ? String(file.prefix(upTo: file.lastIndex(of: "/") ?? file.endIndex)) : nil
     try fields.refuseUnknown(known: Self.fieldNames)
     let schema = try fields.string("schema")
     guard schema == Self.schema else {
@@ -19,16 +21,19 @@ extension Manifest {
     }
     self.init(
       name: try fields.string("name"), question: try fields.string("question"), guest: guestName,
-      workloads: try fields.list("workloads", of: guest.workloads.map(\.name)) { $0 },
+      workloads: try fields.list("workloads", of: guest.workloads.map(\.name)) { name in
+        guest.workload(name) == nil ? nil : name
+      },
       iterations: try fields.count("iterations"),
-      vmcsShadowing: try fields.list(
-        "vmcsShadowing", of: VMCSShadowingPolicy.allCases.map(\.rawValue), VMCSShadowingPolicy.init),
+      vmcsAccess: try fields.list("vmcsAccess", of: VMCSAccess.choices) {
+        try VMCSAccess($0, relativeTo: folder)
+      },
       memory: try fields.memory("memory"),
       plot: try fields.choice("plot", of: Measure.allCases.map(\.rawValue), Measure.init))
   }
 
   private static let fieldNames = [
-    "schema", "name", "question", "guest", "workloads", "iterations", "vmcsShadowing", "memory", "plot",
+    "schema", "name", "question", "guest", "workloads", "iterations", "vmcsAccess", "memory", "plot",
   ]
 }
 
@@ -113,7 +118,9 @@ private struct ManifestFields {
     return try choice(text, field, of: names, at: mapping[field], make)
   }
 
-  func list<Value>(_ field: String, of names: [String], _ make: (String) -> Value?) throws -> [Value] {
+  func list<Value>(
+    _ field: String, of names: [String], _ make: (String) throws -> Value?
+  ) throws -> [Value] {
     guard let node = mapping[field] else { throw error(field, "the field is missing") }
     guard let sequence = node.sequence, !sequence.isEmpty else {
       throw error(field, "expected a list of at least one of \(names.joined(separator: ", "))")
@@ -127,9 +134,12 @@ private struct ManifestFields {
   }
 
   private func choice<Value>(
-    _ text: String, _ field: String, of names: [String], at node: Node?, _ make: (String) -> Value?
+    _ text: String, _ field: String, of names: [String], at node: Node?,
+    _ make: (String) throws -> Value?
   ) throws -> Value {
-    guard names.contains(text), let value = make(text) else {
+    let value: Value?
+    do { value = try make(text) } catch { throw self.error(field, "\(error)", at: node) }
+    guard let value else {
       throw error(field, "expected one of \(names.joined(separator: ", ")), found \(text)", at: node)
     }
     return value

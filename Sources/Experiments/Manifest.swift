@@ -1,6 +1,6 @@
 import Hypervisor
 
-/// What an experiment runs: every combination of its workloads and its VMCS-shadowing policies.
+/// What an experiment runs: every combination of its workloads and its VMCS access models.
 public struct Manifest: Equatable, Sendable {
   /// The value of the field `schema` that this version understands.
   public static let schema = "testudo.experiment/1"
@@ -14,7 +14,7 @@ public struct Manifest: Equatable, Sendable {
   public var workloads: [String]
   /// Iterations of the workload in each run.
   public var iterations: UInt64
-  public var vmcsShadowing: [VMCSShadowingPolicy]
+  public var vmcsAccess: [VMCSAccess]
   /// L1's memory in bytes.
   public var memory: UInt64
   /// The figure that the plot shows.
@@ -23,17 +23,17 @@ public struct Manifest: Equatable, Sendable {
   /// One combination.
   public struct Case: Equatable, Sendable {
     public var workload: String
-    public var vmcsShadowing: VMCSShadowingPolicy
+    public var vmcsAccess: VMCSAccess
 
-    public init(workload: String, vmcsShadowing: VMCSShadowingPolicy) {
+    public init(workload: String, vmcsAccess: VMCSAccess) {
       self.workload = workload
-      self.vmcsShadowing = vmcsShadowing
+      self.vmcsAccess = vmcsAccess
     }
   }
 
-  /// All combinations in the order of the manifest, the policies of one workload beside each other.
+  /// All combinations in the order of the manifest, the access models of one workload beside each other.
   public var cases: [Case] {
-    workloads.flatMap { workload in vmcsShadowing.map { Case(workload: workload, vmcsShadowing: $0) } }
+    workloads.flatMap { workload in vmcsAccess.map { Case(workload: workload, vmcsAccess: $0) } }
   }
 }
 

@@ -134,6 +134,15 @@ extension RunResult {
       instructions: cpu.clock.pointee.instructions, virtualCycles: cpu.clock.pointee.cycles,
       events: cpu.log.events, droppedEvents: cpu.log.dropped, entryFailures: cpu.entryFailures.reports,
       failedEntries: cpu.entryFailures.count, sync: SyncCounts(cpu.vmx.sync))
+    exitlessAccesses = ExitlessAccesses(cpu.clock.pointee)
+  }
+}
+
+extension ExitlessAccesses {
+  init(_ clock: VirtualClock) {
+    reads = clock.shadowReads
+    writes = clock.shadowWrites
+    cycles = reads &* clock.shadowReadCycles &+ writes &* clock.shadowWriteCycles
   }
 }
 

@@ -4,7 +4,8 @@ import Trace
 
 // The words of the nested core that a configuration is written in.
 public typealias NestedPolicy = NestedVMX.NestedPolicy
-public typealias VMCSShadowingPolicy = NestedVMX.VMCSShadowingPolicy
+public typealias VMCSAccessModel = NestedVMX.VMCSAccessModel
+public typealias ShadowedFieldSet = NestedVMX.ShadowedFieldSet
 public typealias EPTCompositionPolicy = NestedVMX.EPTCompositionPolicy
 
 /// What a machine is made of.

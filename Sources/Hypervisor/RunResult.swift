@@ -22,6 +22,18 @@ public struct RunResult: Sendable {
   public var failedEntries: UInt64
   /// What L0 copied to keep vmcs12 in step with L1's memory and with the shadow VMCS.
   public var sync: SyncCounts
+  /// The VMREADs and VMWRITEs that L1 completed without a VM exit.
+  public var exitlessAccesses = ExitlessAccesses()
+}
+
+/// The VMREADs and VMWRITEs that L1 completed without a VM exit, and what they cost it.
+public struct ExitlessAccesses: Equatable, Sendable {
+  public var reads: UInt64 = 0
+  public var writes: UInt64 = 0
+  /// The virtual cycles beside one for each instruction's retirement.
+  public var cycles: UInt64 = 0
+
+  public init() {}
 }
 
 /// A violated check of a VM entry that L1 attempted.

@@ -33,6 +33,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// The instructions retired up to the last exit, and the exits since then that retired none.
   private var retired: UInt64 = 0
   private var barrenExits: UInt64 = 0
+  /// The clock's counts of L1's accesses of the shadow VMCS at the last exit.
+  private var shadowAccesses: (reads: UInt64, writes: UInt64) = (0, 0)
 
   init(
     processor: P, vmx: consuming VirtualVMX<L1RAM, PagePool>, ram: L1RAM, devices: MachineDevices,
@@ -52,6 +54,9 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     self.vmx = vmx
     self.log = ExitLog(mode: configuration.trace)
     self.watch = configuration.watched.map { VMCSWatch($0) }
+    let access = prices.accessByL1(configuration.nested.vmcsAccess)
+    clock.pointee.shadowReadCycles = access.read
+    clock.pointee.shadowWriteCycles = access.write
   }
 
   deinit { work.deallocate() }
@@ -101,6 +106,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     if let watch, event.from == .l2 { watch.noteExit(vmcsSet) }
 
     event.work = work(since: workBefore)
+    noteGuestAccesses(&event.work)
     event.hostCycles = prices.exit(event.work)
     clock.pointee.cycles &+= event.hostCycles
     event.end = clock.pointee.cycles
@@ -113,6 +119,14 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
         log.closeTree(at: event.end, finished: vmx.isInL2)
       }
     }
+  }
+
+  /// The VMREADs and VMWRITEs that L1 completed on the shadow VMCS since the exit before.
+  private mutating func noteGuestAccesses(_ work: inout ExitWork) {
+    let (reads, writes) = (clock.pointee.shadowReads, clock.pointee.shadowWrites)
+    work.guestReads = UInt32(clamping: reads &- shadowAccesses.reads)
+    work.guestWrites = UInt32(clamping: writes &- shadowAccesses.writes)
+    shadowAccesses = (reads, writes)
   }
 
   /// What L0 did for the exit: the nested core and its own handlers.

@@ -1,25 +1,20 @@
 /// How L0 runs a nested machine, where the architecture leaves a choice.
 public struct NestedPolicy: Equatable, Sendable {
-  /// Whether L1's VMREAD and VMWRITE may complete without a VM exit.
-  public var vmcsShadowing: VMCSShadowingPolicy
+  /// How L1's VMREAD and VMWRITE reach vmcs12.
+  public var vmcsAccess: VMCSAccessModel
+  /// With ``VMCSAccessModel/hardware``, the fields that do not exit.
+  public var shadowedFields: ShadowedFieldSet
   /// When ept02 gets its mappings.
   public var eptComposition: EPTCompositionPolicy
 
-  @inlinable
   public init(
-    vmcsShadowing: VMCSShadowingPolicy = .off, eptComposition: EPTCompositionPolicy = .onDemand
+    vmcsAccess: VMCSAccessModel = .off, shadowedFields: ShadowedFieldSet = .standard,
+    eptComposition: EPTCompositionPolicy = .onDemand
   ) {
-    self.vmcsShadowing = vmcsShadowing
+    self.vmcsAccess = vmcsAccess
+    self.shadowedFields = shadowedFields
     self.eptComposition = eptComposition
   }
-}
-
-/// The use of SDM VMCS shadowing in vmcs01.
-public enum VMCSShadowingPolicy: String, CaseIterable, Sendable {
-  /// Every VMREAD and VMWRITE of L1 exits to L0.
-  case off
-  /// The fields of ``ShadowedFields`` are read and written in a shadow VMCS, without a VM exit.
-  case hardware
 }
 
 /// When L0 composes a page of ept12 with ept01 into ept02.

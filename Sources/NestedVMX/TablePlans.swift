@@ -100,15 +100,3 @@ struct HostStatePlan: Sendable {
 
   static let plan = HostStatePlan()
 }
-
-/// ``ShadowedFields``.
-struct ShadowPlan: Sendable {
-  let readable = FieldRuns(upTo: ShadowedFields.readable.count) { position in
-    (ShadowedFields.readable[position], ShadowedFields.readable[position])
-  }
-  let writable = FieldRuns(upTo: ShadowedFields.writable.count) { position in
-    (ShadowedFields.writable[position], ShadowedFields.writable[position])
-  }
-
-  static let plan = ShadowPlan()
-}

@@ -88,7 +88,11 @@ extension VirtualVMX {
     work.memoryWrites &+= 1
     guard isShadowing, isReadInShadow(field) else { return }
     shadow[field] = value
-    work.vmcsWrites &+= 1
+    switch policy.vmcsAccess.synchronisation {
+    case .none: return
+    case .shadowVMCS: work.vmcsWrites &+= 1
+    case .cleanFields: work.memoryWrites &+= 1
+    }
     work.fieldsCopied &+= 1
     sync.fieldsToShadow &+= 1
   }

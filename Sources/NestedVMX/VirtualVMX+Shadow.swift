@@ -6,9 +6,9 @@ extension VirtualVMX {
   /// The shadow VMCS; what L1 reads and writes without a VM exit.
   var shadow: VMCS { VMCS(region: ownPages.shadow.bytes) }
 
-  /// Whether the policy asks for VMCS shadowing and the processor has it.
+  /// Whether the policy lets L1 reach fields without a VM exit and the processor has VMCS shadowing.
   public var canShadow: Bool {
-    policy.vmcsShadowing == .hardware && processor.allows(SecondaryProcessorBasedControls.vmcsShadowing)
+    policy.vmcsAccess != .off && processor.allows(SecondaryProcessorBasedControls.vmcsShadowing)
   }
 
   /// Whether L1 has a shadow VMCS now.
@@ -21,19 +21,20 @@ extension VirtualVMX {
     let writeBitmap = ownPages.vmwriteBitmap.bytes
     readBitmap.initializeMemory(as: UInt8.self, repeating: 0xFF, count: 4096)
     writeBitmap.initializeMemory(as: UInt8.self, repeating: 0xFF, count: 4096)
-    for position in 0..<ShadowedFields.readable.count {
-      letThrough(ShadowedFields.readable[position], readBitmap)
-    }
-    for position in 0..<ShadowedFields.writable.count {
-      letThrough(ShadowedFields.writable[position], readBitmap)
-      letThrough(ShadowedFields.writable[position], writeBitmap)
+    for row in 0..<VMCSField.count {
+      if shadowPlan.fields.isReadable(row: row) { letThrough(VMCSField.rows[row].field, readBitmap) }
+      if shadowPlan.fields.isWritable(row: row) { letThrough(VMCSField.rows[row].field, writeBitmap) }
     }
   }
 
   func letThrough(_ field: VMCSField, _ bitmap: UnsafeMutableRawPointer) {
-    guard hasField(field), let position = VMCSShadowingBitmap.position(of: UInt64(field.rawValue)) else {
-      return
-    }
+    open(VMCSShadowingBitmap.position(of: UInt64(field.rawValue)), bitmap)
+    // The high half of a 64-bit field has an encoding of its own.
+    if field.width == .w64 { open(VMCSShadowingBitmap.position(of: UInt64(field.rawValue) | 1), bitmap) }
+  }
+
+  private func open(_ position: BitmapPosition?, _ bitmap: UnsafeMutableRawPointer) {
+    guard let position else { return }
     let byte = bitmap + Int(truncatingIfNeeded: position.offset & 0xFFF)
     byte.storeBytes(of: byte.load(as: UInt8.self) & ~position.mask, as: UInt8.self)
   }
@@ -48,6 +49,7 @@ extension VirtualVMX {
   /// Links the shadow VMCS of a newly current vmcs12.
   mutating func openShadow() {
     guard isShadowing else { return }
+    isNewToL0 = true
     fillShadow()
     vmcs01[.vmreadBitmap] = ownPages.vmreadBitmap.address.rawValue
     vmcs01[.vmwriteBitmap] = ownPages.vmwriteBitmap.address.rawValue
@@ -66,29 +68,49 @@ extension VirtualVMX {
     work.vmcsReads &+= 1
   }
 
-  /// Copies every shadowed field from vmcs12 to the shadow VMCS.
+  /// Gives L1 what vmcs12 holds of the fields that it reaches.
   mutating func fillShadow() {
     guard isShadowing else { return }
+    shadowPlan.toL1.copy(from: vmcs12Region, to: shadow)
+    switch policy.vmcsAccess.synchronisation {
+    case .none: return
+    case .shadowVMCS:
+      countFill(shadowPlan.toL1.fieldCount)
+      work.vmcsWrites &+= shadowPlan.toL1.fieldCount
+    case .cleanFields:
+      countFill(shadowPlan.changedByL0)
+      work.memoryWrites &+= shadowPlan.changedByL0
+    }
+  }
+
+  private mutating func countFill(_ fields: UInt64) {
     sync.shadowFills &+= 1
-    let plan = ShadowPlan.plan
-    plan.readable.copy(from: vmcs12Region, to: shadow)
-    plan.writable.copy(from: vmcs12Region, to: shadow)
-    let fields = plan.readable.fieldCount &+ plan.writable.fieldCount
     sync.fieldsToShadow &+= fields
     work.memoryReads &+= fields
-    work.vmcsWrites &+= fields
     work.fieldsCopied &+= fields
   }
 
-  /// Copies the fields that L1 can write in the shadow VMCS to vmcs12.
+  /// Takes over what L1 wrote without a VM exit.
   mutating func drainShadow() {
     guard isShadowing else { return }
+    switch policy.vmcsAccess.synchronisation {
+    case .none: break
+    case .shadowVMCS:
+      countDrain(shadowPlan.fromL1.fieldCount)
+      work.vmcsReads &+= shadowPlan.fromL1.fieldCount
+    case .cleanFields:
+      let fields =
+        isNewToL0 ? shadowPlan.fromL1.fieldCount : shadowPlan.fieldsOfWrittenGroups(shadow, vmcs12Region)
+      countDrain(fields)
+      work.memoryReads &+= fields
+    }
+    isNewToL0 = false
+    shadowPlan.fromL1.copy(from: shadow, to: vmcs12Region)
+  }
+
+  private mutating func countDrain(_ fields: UInt64) {
     sync.shadowDrains &+= 1
-    let plan = ShadowPlan.plan
-    plan.writable.copy(from: shadow, to: vmcs12Region)
-    let fields = plan.writable.fieldCount
     sync.fieldsFromShadow &+= fields
-    work.vmcsReads &+= fields
     work.memoryWrites &+= fields
     work.fieldsCopied &+= fields
   }

@@ -61,6 +61,10 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   /// vmcs12, in a page of L0; meaningful while ``currentVMCS`` is not nil.
   let vmcs12Region: VMCS
   let ownPages: OwnPages
+  /// What L1 reaches without a VM exit.
+  let shadowPlan: ShadowPlan
+  /// Whether L1 has had no VM entry since its VMCS became current, so that no group of it is clean.
+  var isNewToL0 = true
   var composed: ComposedEPT<Pages>
   /// The page of the last EPT violation that L1 was given, until the next VM entry.
   var reflectedViolation: PhysicalAddress<L2>?
@@ -100,10 +104,14 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     self.vmcs12Region = VMCS(region: ownPages.vmcs12.bytes)
     self.vmcs02.revision = processor.basic.revision
     self.merge.processor = processor
+    self.shadowPlan = ShadowPlan(policy, on: capabilities)
     prepareShadow()
   }
 
-  deinit { memo.deallocate() }
+  deinit {
+    memo.deallocate()
+    shadowPlan.deallocate()
+  }
 
   /// The VMCS to enter: vmcs02 while L2 runs, else vmcs01.
   public var running: VMCS { isInL2 ? vmcs02 : vmcs01 }

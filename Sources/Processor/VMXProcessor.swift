@@ -91,6 +91,13 @@ public struct VirtualClock: Sendable {
   /// runs, whatever its RFLAGS.IF (vmcs01 and vmcs02 always have "external-interrupt exiting").
   public var interruptDeadline: UInt64 = .max
 
+  /// The VMREADs and VMWRITEs that guests completed on a shadow VMCS, without a VM exit.
+  public var shadowReads: UInt64 = 0
+  public var shadowWrites: UInt64 = 0
+  /// What one of them adds to `cycles`, beside the cycle of its retirement.
+  public var shadowReadCycles: UInt64 = 0
+  public var shadowWriteCycles: UInt64 = 0
+
   public init() {}
 }
 

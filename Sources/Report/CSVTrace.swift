@@ -14,6 +14,7 @@ public struct CSVTrace: TraceExport {
     ("vmcsReads", { "\($0.work.vmcsReads)" }), ("vmcsWrites", { "\($0.work.vmcsWrites)" }),
     ("memoryAccesses", { "\($0.work.memoryAccesses)" }), ("vmptrlds", { "\($0.work.vmptrlds)" }),
     ("invepts", { "\($0.work.invepts)" }), ("invvpids", { "\($0.work.invvpids)" }),
+    ("guestReads", { "\($0.work.guestReads)" }), ("guestWrites", { "\($0.work.guestWrites)" }),
   ]
 
   public init() {}

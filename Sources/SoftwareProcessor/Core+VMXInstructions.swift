@@ -51,6 +51,8 @@ extension Core {
     }
     let value = field.isHighAccess ? shadow[field.full] >> 32 : shadow[field]
     try writeOperand(instruction.operand0, of: instruction, value, size: size)
+    cpu.pointee.machine.clock.pointee.shadowReads &+= 1
+    cpu.pointee.machine.clock.pointee.cycles &+= cpu.pointee.machine.clock.pointee.shadowReadCycles
     succeed()
   }
 
@@ -72,6 +74,8 @@ extension Core {
     } else {
       shadow[field] = value
     }
+    cpu.pointee.machine.clock.pointee.shadowWrites &+= 1
+    cpu.pointee.machine.clock.pointee.cycles &+= cpu.pointee.machine.clock.pointee.shadowWriteCycles
     succeed()
   }
 

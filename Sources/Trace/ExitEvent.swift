@@ -17,7 +17,7 @@ public enum ExitLevel: UInt8, CaseIterable, Comparable, Sendable {
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// One VM exit, from the moment the guest stopped to the moment the same guest ran again. A trivial value of 96
+/// One VM exit, from the moment the guest stopped to the moment the same guest ran again. A trivial value of 104
 /// bytes.
 ///
 /// An exit of L2 that is routed to L1 is the root of an *exit tree*: every exit that L1 causes until L2 runs again

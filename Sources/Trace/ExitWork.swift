@@ -15,11 +15,15 @@ public struct ExitWork: Equatable, Sendable {
   public var invepts: UInt32
   /// INVVPIDs of L0.
   public var invvpids: UInt32
+  /// Not work of L0, and not in the exit's price: the VMREADs and VMWRITEs that guests completed without a VM exit since
+  /// the exit before.
+  public var guestReads: UInt32
+  public var guestWrites: UInt32
 
   @inlinable
   public init(
     vmcsReads: UInt32 = 0, vmcsWrites: UInt32 = 0, memoryAccesses: UInt32 = 0, vmptrlds: UInt32 = 0,
-    invepts: UInt32 = 0, invvpids: UInt32 = 0
+    invepts: UInt32 = 0, invvpids: UInt32 = 0, guestReads: UInt32 = 0, guestWrites: UInt32 = 0
   ) {
     self.vmcsReads = vmcsReads
     self.vmcsWrites = vmcsWrites
@@ -27,9 +31,11 @@ public struct ExitWork: Equatable, Sendable {
     self.vmptrlds = vmptrlds
     self.invepts = invepts
     self.invvpids = invvpids
+    self.guestReads = guestReads
+    self.guestWrites = guestWrites
   }
 
-  /// Whether L0 executed a VMX instruction other than VMREAD and VMWRITE.
+  /// Whether anything but VMREADs, VMWRITEs and memory accesses of L0 is counted.
   @inlinable
-  public var hasInstructions: Bool { vmptrlds | invepts | invvpids != 0 }
+  public var hasMore: Bool { vmptrlds | invepts | invvpids | guestReads | guestWrites != 0 }
 }

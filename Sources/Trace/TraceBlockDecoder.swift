@@ -58,6 +58,8 @@ struct TraceBlockDecoder {
     work.vmptrlds = UInt32(truncatingIfNeeded: varint())
     work.invepts = UInt32(truncatingIfNeeded: varint())
     work.invvpids = UInt32(truncatingIfNeeded: varint())
+    work.guestReads = UInt32(truncatingIfNeeded: varint())
+    work.guestWrites = UInt32(truncatingIfNeeded: varint())
     return work
   }
 

@@ -60,14 +60,16 @@ struct TraceEventEncoder {
 
   @inline(__always)
   private mutating func putWork(_ event: UnsafePointer<ExitEvent>) {
-    let hasInstructions = event.pointee.work.hasInstructions
-    put(UInt64(event.pointee.work.vmcsReads) << 1 | (hasInstructions ? 1 : 0))
+    let hasMore = event.pointee.work.hasMore
+    put(UInt64(event.pointee.work.vmcsReads) << 1 | (hasMore ? 1 : 0))
     put(UInt64(event.pointee.work.vmcsWrites))
     put(UInt64(event.pointee.work.memoryAccesses))
-    guard hasInstructions else { return }
+    guard hasMore else { return }
     put(UInt64(event.pointee.work.vmptrlds))
     put(UInt64(event.pointee.work.invepts))
     put(UInt64(event.pointee.work.invvpids))
+    put(UInt64(event.pointee.work.guestReads))
+    put(UInt64(event.pointee.work.guestWrites))
   }
 
   @inline(__always)

@@ -10,8 +10,9 @@
 ///          | u64 cycles | u64 instructions | u64 tree | u64 checksum of the 40 bytes before and the payload | payload
 /// event    u16 flags | [varint reason] | [u8 processor] | [signed varint tree] | varint end | [varint span]
 ///          | signed varint instructions | signed varint RIP | varint hostCycles
-///          | varint (vmcsReads << 1 | other instructions) | varint vmcsWrites | varint memoryAccesses
-///          | [varint vmptrlds | varint invepts | varint invvpids] | [varint operand] | [varint qualification]
+///          | varint (vmcsReads << 1 | more) | varint vmcsWrites | varint memoryAccesses
+///          | [varint vmptrlds | varint invepts | varint invvpids | varint guestReads | varint guestWrites]
+///          | [varint operand] | [varint qualification]
 /// flags    bit 0 from L2, 1 routed to L1, 2 not finished, 3 in a tree, 4 tree given, 5 span given, 6 operand given,
 ///          7 qualification given, 8 to 14 basic exit reason (127: given as a varint), 15 processor given
 /// summary  the payload of "DONE": u64 events | u64 dropped events | u64 instructions | u64 cycles | sentence, UTF-8
@@ -36,8 +37,8 @@ public enum TraceFormat {
   static let blockHeaderSize = 48
   /// The bytes of the header before its description.
   static let headerSize = 16
-  /// No event is longer: each of its sixteen varints has at most ten bytes, and three more stand beside them.
-  static let eventSizeLimit = 16 * 10 + 3
+  /// No event is longer: each of its varints, eighteen at the most, has at most ten bytes, and three more stand beside them.
+  static let eventSizeLimit = 18 * 10 + 3
   /// The reason that says that the reason follows.
   static let givenReason: UInt16 = 127
 

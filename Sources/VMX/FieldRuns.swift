@@ -14,8 +14,8 @@ public struct FieldRuns: @unchecked Sendable {
   /// The number of pairs.
   public let fieldCount: UInt64
 
-  /// The pairs that `pair` gives for the numbers below `limit`; it gives nil for none. They stay for good, and so
-  /// belong into a static constant.
+  /// The pairs that `pair` gives for the numbers below `limit`; it gives nil for none. They stay until
+  /// ``deallocate()``.
   public init(upTo limit: Int, _ pair: (Int) -> (source: VMCSField, target: VMCSField)?) {
     let runs = UnsafeMutablePointer<Run>.allocate(capacity: max(limit, 1))
     var runCount = 0
@@ -34,6 +34,9 @@ public struct FieldRuns: @unchecked Sendable {
     self.runCount = runCount
     self.fieldCount = fieldCount
   }
+
+  /// Frees the pairs of a value that is not a static constant.
+  public func deallocate() { runs.deallocate() }
 
   /// Copies each field of `source` to its partner in `target`.
   public func copy(from source: VMCS, to target: VMCS) {

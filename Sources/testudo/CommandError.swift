@@ -18,6 +18,8 @@ struct CommandError: Error {
     case let error as ImageError: self.init(.malformedInput, error.description)
     case let error as ManifestError:
       self.init(error.line == 0 && error.field.isEmpty ? .missingInput : .malformedInput, error.description)
+    case let error as ShadowedFieldListError:
+      self.init(error.line == 0 ? .missingInput : .malformedInput, error.description)
     case let error as ExperimentError: self.init(error.status, error.description)
     case let error as MachineError: self.init(error.status, error.description)
     default: return nil

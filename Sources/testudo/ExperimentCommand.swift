@@ -75,7 +75,7 @@ struct ExperimentRunCommand: ParsableCommand {
   private func measured(_ manifest: Manifest) throws -> ExperimentResult {
     let watchdog = Watchdog(timeout: nil)
     let run = ExperimentRun(manifest) { test, requestStop in
-      Output.progress("\(test.workload), VMCS shadowing \(test.vmcsShadowing.rawValue)")
+      Output.progress("\(test.workload), VMCS access \(test.vmcsAccess.name)")
       watchdog.guardRun(requestStop)
     }
     do { return ExperimentResult(manifest: manifest, measurements: try run.measurements()) } catch {

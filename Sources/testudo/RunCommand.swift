@@ -13,7 +13,6 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
   case kvm
 }
 
-extension VMCSShadowingPolicy: ExpressibleByArgument {}
 extension EPTCompositionPolicy: ExpressibleByArgument {}
 
 struct RunCommand: ParsableCommand {
@@ -55,8 +54,12 @@ struct RunCommand: ParsableCommand {
   @Option(help: "The processor to run on.")
   var processor = ProcessorChoice.software
 
-  @Option(help: "Whether L1's VMREAD and VMWRITE may complete on a shadow VMCS without an exit.")
-  var vmcsShadowing = VMCSShadowingPolicy.off
+  @Option(
+    help: ArgumentHelp(
+      "How L1's VMREAD and VMWRITE reach vmcs12: \(VMCSAccess.choices.joined(separator: ", ")).",
+      valueName: "model"),
+    transform: RunCommand.access)
+  var vmcsAccess = VMCSAccess(.off)
 
   @Option(help: "When ept02 gets its mappings: before L2 needs them, or by an exit of L2 for each page.")
   var eptComposition = EPTCompositionPolicy.ahead
@@ -137,7 +140,7 @@ struct RunCommand: ParsableCommand {
     console.finish()
     let report = RunReport(
       guest: guest, workload: options.workload, iterations: options.iterations, processor: processor.rawValue,
-      configuration: configuration, result: result,
+      vmcsAccess: vmcsAccess.name, configuration: configuration, result: result,
       hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, serial: console.kept,
       serialCount: console.count)
     let printed = Result { try Output.write(json ? report.json().text(indent: 2) + "\n" : report.text()) }
@@ -168,7 +171,7 @@ struct RunCommand: ParsableCommand {
     var entries: [TraceDescription.Entry] = [
       .init(Key.guest, guest), .init("commandLine", configuration.commandLine),
       .init("memory", "\(configuration.memorySize)"), .init("processor", processor.rawValue),
-      .init("vmcsShadowing", configuration.nested.vmcsShadowing.rawValue),
+      .init("vmcsAccess", vmcsAccess.name),
       .init("eptComposition", configuration.nested.eptComposition.rawValue),
       .init(Key.costTable, costs.name), .init(Key.frequency, "\(costs.frequency)"),
     ]
@@ -184,7 +187,7 @@ struct RunCommand: ParsableCommand {
     var configuration = MachineConfiguration(image: source.image)
     configuration.commandLine = commandLine
     configuration.memorySize = memory
-    configuration.nested.vmcsShadowing = vmcsShadowing
+    vmcsAccess.apply(to: &configuration.nested)
     configuration.nested.eptComposition = eptComposition
     configuration.instructionLimit = limitInstructions
     configuration.serialOutput = { console.receive($0) }
@@ -235,6 +238,13 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("expected a size such as 256M or 1G")
     }
     return bytes
+  }
+
+  private static func access(_ text: String) throws -> VMCSAccess {
+    guard let access = try VMCSAccess(text) else {
+      throw ValidationError("expected one of \(VMCSAccess.choices.joined(separator: ", "))")
+    }
+    return access
   }
 
   private static func wholeNumber(_ text: String) throws -> UInt64 {

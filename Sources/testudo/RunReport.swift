@@ -13,6 +13,8 @@ struct RunReport {
   var workload: String?
   var iterations: UInt64?
   var processor: String
+  /// The VMCS access model as the user named it.
+  var vmcsAccess: String
   var configuration: MachineConfiguration
   var result: RunResult
   var hostSeconds: Double
@@ -29,7 +31,7 @@ struct RunReport {
     var text = "\n" + heading + "\n\n"
     if !result.exits.isEmpty { text += ExitTable.table(result.exits).rendered() + "\n" }
     text += ExitTable.sentence(multiplication) + "\n"
-    if configuration.nested.vmcsShadowing == .hardware { text += shadowing + "\n" }
+    if configuration.nested.vmcsAccess != .off { text += access + "\n" }
     text += cost + "\n"
     for failure in result.entryFailures { text += Self.text(failure) }
     if result.outcome.isSuccess { text += "\(result.outcome)\n" }
@@ -40,13 +42,16 @@ struct RunReport {
     var parts = [guest]
     if let workload { parts.append("workload \(workload)") }
     if let iterations { parts.append("\(grouped(iterations)) iterations") }
-    parts.append("VMCS shadowing \(configuration.nested.vmcsShadowing.rawValue)")
+    parts.append("VMCS access \(vmcsAccess)")
     parts.append("\(processor) processor")
     return parts.joined(separator: ", ")
   }
 
-  private var shadowing: String {
-    "VMCS shadowing: \(grouped(result.sync.fieldsToShadow)) fields copied to the shadow VMCS, "
+  private var access: String {
+    let exitless = result.exitlessAccesses
+    return
+      "VMCS access without exits: \(grouped(exitless.reads)) reads and \(grouped(exitless.writes)) writes of L1; "
+      + "L0 copied \(grouped(result.sync.fieldsToShadow)) fields to where L1 reads them and "
       + "\(grouped(result.sync.fieldsFromShadow)) back to vmcs12"
   }
 
@@ -71,13 +76,18 @@ struct RunReport {
       "schema": .string(Self.schema), "guest": .string(guest),
       "workload": workload.map(JSONValue.string) ?? .null,
       "iterations": iterations.map(JSONValue.unsigned) ?? .null, "processor": .string(processor),
-      "vmcsShadowing": .string(configuration.nested.vmcsShadowing.rawValue),
+      "vmcsAccess": .string(vmcsAccess),
       "eptComposition": .string(configuration.nested.eptComposition.rawValue),
       "memory": .unsigned(configuration.memorySize), "commandLine": .string(configuration.commandLine),
       "costTable": .string(configuration.costs.name), "outcome": outcome,
       "instructions": .unsigned(result.instructions), "virtualCycles": .unsigned(result.virtualCycles),
       "hostSeconds": .number(hostSeconds), "exits": ExitTable.json(result.exits),
       "multiplication": ExitTable.json(multiplication), "sync": sync,
+      "exitlessAccesses": [
+        "reads": .unsigned(result.exitlessAccesses.reads),
+        "writes": .unsigned(result.exitlessAccesses.writes),
+        "cycles": .unsigned(result.exitlessAccesses.cycles),
+      ],
       "failedEntries": .unsigned(result.failedEntries),
       "entryFailures": .array(result.entryFailures.map(Self.json)),
       "serial": .string(String(decoding: serial, as: UTF8.self)), "serialBytes": .unsigned(serialCount),

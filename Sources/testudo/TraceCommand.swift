@@ -1,4 +1,6 @@
 import ArgumentParser
+import ExitAnalysis
+import Experiments
 import Glibc
 import Report
 import Trace
@@ -7,7 +9,7 @@ struct TraceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trace",
     abstract: "Works with traces.",
-    subcommands: [TraceExportCommand.self, TraceShowCommand.self])
+    subcommands: [TraceExportCommand.self, TraceFieldsCommand.self, TraceShowCommand.self])
 }
 
 extension TraceExportFormat: ExpressibleByArgument {}
@@ -79,5 +81,42 @@ struct TraceShowCommand: ParsableCommand {
     text += "exits: \(grouped(count))\n"
     if case .complete(let summary) = ending { text += "end: \(summary.sentence)\n" }
     try Output.write(text)
+  }
+}
+
+struct TraceFieldsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fields",
+    abstract:
+      "Lists the VMCS fields whose VMREADs and VMWRITEs exited most, for --vmcs-access hardware:FILE.",
+    discussion: """
+      Reads traces of runs with --vmcs-access off and prints the most used fields, the most used first: a list for \
+      --vmcs-access hardware:FILE. A field that L1 never wrote is listed for VMREAD only.
+      """)
+
+  @Argument(help: ArgumentHelp("Traces, as 'testudo run --trace' writes them.", valueName: "file.trace"))
+  var files: [String]
+
+  @Option(help: ArgumentHelp("How many fields to list (default: all).", valueName: "count"))
+  var top: Int?
+
+  func validate() throws {
+    if let top, top < 1 {
+      throw ValidationError("The value of '--top <count>' is \(top): expected at least 1")
+    }
+  }
+
+  func run() throws {
+    var counts = FieldCounts()
+    for file in files {
+      var input = try TraceInput(file)
+      _ = try input.forEach { event throws(CommandError) in counts.add(event) }
+    }
+    let rows = counts.rows.prefix(top ?? .max).compactMap { row in
+      row.field.map { (field: $0, isWritable: row.writes > 0) }
+    }
+    try Output.write(
+      ShadowedFieldList.text(
+        rows, comment: "the \(rows.count) fields most used in \(files.joined(separator: ", "))"))
   }
 }

@@ -40,7 +40,7 @@ import Testing
     Mistake(["run", "minimal", "--timeout", "nan"], 64, ["--timeout", "nan"]),
     Mistake(["run", "minimal", "--limit-instructions", "x"], 64, ["--limit-instructions", "x"]),
     Mistake(
-      ["run", "minimal", "--vmcs-shadowing", "maybe"], 64, ["--vmcs-shadowing", "maybe", "off", "hardware"]),
+      ["run", "minimal", "--vmcs-access", "maybe"], 64, ["--vmcs-access", "maybe", "off", "hardware"]),
     Mistake(["run", "minimal", "--processor", "z80"], 64, ["--processor", "z80", "software"]),
     Mistake(["run", "minimal", "--processor", "kvm"], 69, ["KVM", "--processor software"]),
     Mistake(

@@ -51,7 +51,7 @@ import Testing
   @Test(arguments: exitingWorkloads, ["off", "hardware"])
   func everyWorkloadRuns(_ workload: String, _ shadowing: String) throws {
     let result = try Command.run(
-      "run", "minimal", "--workload", workload, "--iterations", "50", "--vmcs-shadowing", shadowing, "--json")
+      "run", "minimal", "--workload", workload, "--iterations", "50", "--vmcs-access", shadowing, "--json")
     #expect(result.status == 0, "\(result.errors)")
     let exits = try Exits(try result.json())
     let counts = (Self.reasons[workload] ?? []).map { exits.count(from: "L2", $0, routedTo: "L1") }

@@ -51,7 +51,7 @@ import Testing
     try TemporaryFolder.with { folder in
       let run = try Command.run(
         [
-          "run", "minimal", "--workload", workload, "--iterations", "5", "--vmcs-shadowing", shadowing,
+          "run", "minimal", "--workload", workload, "--iterations", "5", "--vmcs-access", shadowing,
           "--dump-vmcs",
           "dumps", "--dump-at", "entry:1", "--dump-at", "entry:4",
         ], in: folder)

@@ -9,7 +9,7 @@ import Testing
     guest: minimal
     workloads: [cpuid, io]
     iterations: 10
-    vmcsShadowing: [off, hardware]
+    vmcsAccess: [off, hardware]
     memory: 64M
     plot: hardwareExitsPerL2Exit
     """
@@ -21,8 +21,10 @@ import Testing
     #expect(manifest.iterations == 10)
     #expect(
       manifest.cases == [
-        .init(workload: "cpuid", vmcsShadowing: .off), .init(workload: "cpuid", vmcsShadowing: .hardware),
-        .init(workload: "io", vmcsShadowing: .off), .init(workload: "io", vmcsShadowing: .hardware),
+        .init(workload: "cpuid", vmcsAccess: VMCSAccess(.off)),
+        .init(workload: "cpuid", vmcsAccess: VMCSAccess(.hardware)),
+        .init(workload: "io", vmcsAccess: VMCSAccess(.off)),
+        .init(workload: "io", vmcsAccess: VMCSAccess(.hardware)),
       ])
   }
 
@@ -41,7 +43,10 @@ import Testing
     ("iterations: 10", "iterations: ten", "m.yaml:6: iterations: expected a whole number from 1, found ten"),
     ("iterations: 10", "iteration: 10", "m.yaml:6: iteration: unknown field"),
     ("iterations: 10\n", "", "m.yaml: iterations: the field is missing"),
-    ("[off, hardware]", "[off, on]", "m.yaml:7: vmcsShadowing: expected one of off, hardware, found on"),
+    (
+      "[off, hardware]", "[off, on]",
+      "m.yaml:7: vmcsAccess: expected one of off, hardware, ideal, enlightened, direct, hardware:FILE, found on"
+    ),
     ("memory: 64M", "memory: much", "m.yaml:8: memory: expected a size such as 256M or 1G, found much"),
     (
       "memory: 64M", "memory: 1M",

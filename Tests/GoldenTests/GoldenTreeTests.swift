@@ -1,3 +1,4 @@
+import CostModel
 import ExitAnalysis
 import Foundation
 import Hypervisor
@@ -8,30 +9,30 @@ import Trace
 struct GoldenCase: CustomTestStringConvertible {
   var workload: String
   var iterations: UInt64
-  var shadowing: VMCSShadowingPolicy
+  var access: VMCSAccessModel
 
-  var testDescription: String { "\(workload), shadowing \(shadowing.rawValue)" }
+  var testDescription: String { "\(workload), access \(access.rawValue)" }
   var commandLine: String { "workload=\(workload) iterations=\(iterations)" }
-  var file: URL { Repository.golden.appending(path: "\(workload)-shadowing-\(shadowing.rawValue).txt") }
+  var file: URL { Repository.golden.appending(path: "\(workload)-access-\(access.rawValue).txt") }
 
   /// More iterations than `minimal` has pages in its pool, so that `memory` shows its INVEPT; few rounds of `none`,
   /// which are long.
-  static let all: [GoldenCase] = VMCSShadowingPolicy.allCases.flatMap { shadowing in
+  static let all: [GoldenCase] = VMCSAccessModel.allCases.flatMap { access in
     ["cpuid", "hypercall", "io", "msr", "hlt", "memory", "none"].map {
-      GoldenCase(workload: $0, iterations: $0 == "none" ? 10 : 300, shadowing: shadowing)
+      GoldenCase(workload: $0, iterations: $0 == "none" ? 10 : 300, access: access)
     }
   }
 
   func run(by bootProtocol: BootProtocol? = nil) throws -> GuestRun {
     try runCommitted("minimal", commandLine) {
-      $0.nested.vmcsShadowing = shadowing
+      $0.nested.vmcsAccess = access
       $0.bootProtocol = bootProtocol
     }
   }
 
   /// What is on record: every exit tree by shape, and every kind of exit, but no cycles.
   func text(of run: GuestRun) -> String {
-    var lines = ["minimal \(commandLine), VMCS shadowing \(shadowing.rawValue)", "", "Exit trees:"]
+    var lines = ["minimal \(commandLine), VMCS access \(access.rawValue)", "", "Exit trees:"]
     lines += TreeShape.shapes(of: run.trees).map { "\($0.count) of \($0.size) exits: \($0.text)" }
     lines += run.result.trees.filter { $0.unfinished > 0 }.map {
       "\($0.unfinished) unfinished: L2 \($0.reasonName)"
@@ -67,11 +68,17 @@ struct GoldenCase: CustomTestStringConvertible {
     #expect(multiplication.l2Exits == (golden.workload == "none" ? 0 : golden.iterations))
     #expect(multiplication.hardwareExits == run.trees.reduce(0) { $0 + UInt64($1.size) })
     #expect(result.exits.reduce(0) { $0 + $1.count } == UInt64(result.events.count))
-    #expect(result.virtualCycles == result.instructions + result.exits.reduce(0) { $0 + $1.cycles })
+    #expect(
+      result.virtualCycles
+        == result.instructions + result.exitlessAccesses.cycles + result.exits.reduce(0) { $0 + $1.cycles })
     for tree in run.trees {
       let last = try #require(tree.children.last)
       #expect(tree.hostCycles + tree.guestHypervisorCycles == tree.inclusiveCycles)
-      #expect(last.instructions - tree.root.instructions == tree.guestHypervisorCycles)
+      let prices = CostTable.reference.prices
+      let accesses = tree.children.reduce(UInt64(0)) {
+        $0 + prices.guestAccesses($1.work, areMemoryAccesses: golden.access.isMemoryAccess)
+      }
+      #expect(last.instructions - tree.root.instructions + accesses == tree.guestHypervisorCycles)
     }
   }
 
@@ -85,8 +92,8 @@ struct GoldenCase: CustomTestStringConvertible {
 
   @Test func shadowingTakesAwayExactlyTheExitsOfVMREADAndVMWRITE() throws {
     for workload in ["cpuid", "hypercall", "io", "msr", "hlt", "memory"] {
-      let off = try GoldenCase(workload: workload, iterations: 20, shadowing: .off).run()
-      let hardware = try GoldenCase(workload: workload, iterations: 20, shadowing: .hardware).run()
+      let off = try GoldenCase(workload: workload, iterations: 20, access: .off).run()
+      let hardware = try GoldenCase(workload: workload, iterations: 20, access: .hardware).run()
       let expected = off.trees.map { tree in
         tree.children.map { "\($0.reasonName)" }.filter { $0 != "VMREAD" && $0 != "VMWRITE" }
       }
@@ -99,7 +106,7 @@ struct GoldenCase: CustomTestStringConvertible {
   /// The policy moves ept02's fills between VM entries and exits of L2, and touches nothing that L1 does.
   @Test func compositionOnDemandAddsOnlyExitsThatL0Keeps() throws {
     for workload in ["cpuid", "memory", "none"] {
-      let golden = GoldenCase(workload: workload, iterations: 20, shadowing: .off)
+      let golden = GoldenCase(workload: workload, iterations: 20, access: .off)
       let ahead = try golden.run()
       let onDemand = try runCommitted("minimal", golden.commandLine) {
         $0.nested.eptComposition = .onDemand
@@ -110,10 +117,9 @@ struct GoldenCase: CustomTestStringConvertible {
     }
   }
 
-  @Test(arguments: VMCSShadowingPolicy.allCases) func twoRunsAreAlike(_ shadowing: VMCSShadowingPolicy) throws
-  {
+  @Test(arguments: VMCSAccessModel.allCases) func twoRunsAreAlike(_ access: VMCSAccessModel) throws {
     for workload in ["cpuid", "memory"] {
-      let golden = GoldenCase(workload: workload, iterations: 50, shadowing: shadowing)
+      let golden = GoldenCase(workload: workload, iterations: 50, access: access)
       let first = try golden.run()
       let second = try golden.run()
       #expect(first.result.events == second.result.events)
@@ -125,7 +131,7 @@ struct GoldenCase: CustomTestStringConvertible {
   @Test(arguments: BootProtocol.allCases) func eachBootProtocolGivesTheSameTrees(_ wanted: BootProtocol)
     throws
   {
-    let golden = GoldenCase(workload: "io", iterations: 10, shadowing: .off)
+    let golden = GoldenCase(workload: "io", iterations: 10, access: .off)
     let run = try golden.run(by: wanted)
     let usual = try golden.run()
     #expect(run.result.outcome.isSuccess)

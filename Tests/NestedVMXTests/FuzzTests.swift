@@ -33,11 +33,11 @@ struct FuzzTests {
     }
   }
 
-  @Test(arguments: [VMCSShadowingPolicy.off, .hardware])
-  func randomInstructionsAndExits(policy: VMCSShadowingPolicy) throws {
+  @Test(arguments: [VMCSAccessModel.off, .hardware])
+  func randomInstructionsAndExits(policy: VMCSAccessModel) throws {
     var random = Random(state: 42)
     for _ in 0..<40 {
-      let machine = try TestMachine(policy: NestedPolicy(vmcsShadowing: policy), pool: 24)
+      let machine = try TestMachine(policy: NestedPolicy(vmcsAccess: policy), pool: 24)
       machine.prepareVMCS12()
       for _ in 0..<60 { step(machine, &random) }
     }

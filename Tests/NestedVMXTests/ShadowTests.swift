@@ -7,7 +7,7 @@ import X86
 struct ShadowTests {
   let machine: TestMachine
 
-  init() throws { machine = try TestMachine(policy: NestedPolicy(vmcsShadowing: .hardware)) }
+  init() throws { machine = try TestMachine(policy: NestedPolicy(vmcsAccess: .hardware)) }
 
   private var shadow: VMCS? {
     machine.pages.pointer(to: PhysicalAddress(machine.vmcs01[.vmcsLinkPointer])).map { VMCS(region: $0) }
@@ -32,7 +32,7 @@ struct ShadowTests {
   @Test func processorWithoutShadowingNeverLinks() throws {
     var processor = TestProcessor.capabilities
     processor.secondaryProcessorBased = TestProcessor.msr(0, 0xFFFF_BFFF)
-    let machine = try TestMachine(processor: processor, policy: NestedPolicy(vmcsShadowing: .hardware))
+    let machine = try TestMachine(processor: processor, policy: NestedPolicy(vmcsAccess: .hardware))
     machine.enterVMX()
     #expect(!machine.isShadowing)
   }
@@ -122,8 +122,8 @@ struct ShadowTests {
   }
 
   @Test func sameResultsAsWithoutShadowing() throws {
-    for policy in [VMCSShadowingPolicy.off, .hardware] {
-      let machine = try TestMachine(policy: NestedPolicy(vmcsShadowing: policy))
+    for policy in [VMCSAccessModel.off, .hardware] {
+      let machine = try TestMachine(policy: NestedPolicy(vmcsAccess: policy))
       machine.prepareVMCS12()
       machine.syncShadow()
       #expect(machine.execute(.vmlaunch) == .enterL2(loadMSRs: .none))

@@ -21,8 +21,8 @@ private final class Received: Sendable {
 }
 
 @Suite struct ExitLogTests {
-  @Test func anEventIsATrivialValueOf96Bytes() {
-    #expect(MemoryLayout<ExitEvent>.stride == 96)
+  @Test func anEventIsATrivialValueOf104Bytes() {
+    #expect(MemoryLayout<ExitEvent>.stride == 104)
     #expect(_isPOD(ExitEvent.self))
   }
 

@@ -66,7 +66,9 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
       work: ExitWork(
         vmcsReads: UInt32(truncatingIfNeeded: next()), vmcsWrites: UInt32(truncatingIfNeeded: next()),
         memoryAccesses: UInt32(truncatingIfNeeded: next()), vmptrlds: UInt32(truncatingIfNeeded: next()),
-        invepts: UInt32(truncatingIfNeeded: next()), invvpids: UInt32(truncatingIfNeeded: next())),
+        invepts: UInt32(truncatingIfNeeded: next()), invvpids: UInt32(truncatingIfNeeded: next()),
+        guestReads: UInt32(truncatingIfNeeded: next()),
+        guestWrites: UInt32(truncatingIfNeeded: next())),
       tree: next(), processor: UInt8(truncatingIfNeeded: next()), isFinished: next() & 1 == 0)
   }
 }
