@@ -1,3 +1,4 @@
+import Platform
 import VMX
 import X86
 
@@ -9,8 +10,14 @@ enum MSRSource {
   case processor
   /// Nowhere: it reads as this value and ignores writes.
   case constant(UInt64)
+  /// In L0, which only keeps it: the number of its place in the virtual CPU's storage.
+  case stored(UInt8)
   /// In the virtual clock.
   case timeStampCounter
+  /// IA32_TSC_ADJUST: what was added to the time-stamp counter.
+  case timeStampAdjustment
+  /// In the local APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE and the x2APIC's.
+  case localAPIC
   /// In the nested core: IA32_FEATURE_CONTROL and the VMX capability MSRs.
   case nested
 }
@@ -23,6 +30,10 @@ enum MSRWriteRule {
   case pat
   case efer
   case debugCtl
+  case memoryTypes
+  case defaultMemoryType
+  case variableRangeBase
+  case variableRangeMask
   case never
 }
 
@@ -37,7 +48,11 @@ struct MSRRow {
   init(
     _ msr: ModelSpecificRegister, _ source: MSRSource, writes: MSRWriteRule, passesThrough: Bool = false
   ) {
-    self.index = msr.rawValue
+    self.init(index: msr.rawValue, source, writes: writes, passesThrough: passesThrough)
+  }
+
+  init(index: UInt32, _ source: MSRSource, writes: MSRWriteRule, passesThrough: Bool = false) {
+    self.index = index
     self.source = source
     self.writes = writes
     self.passesThrough = passesThrough
@@ -50,13 +65,24 @@ enum MSRPolicy {
   static let resetPAT: UInt64 = 0x0007_0406_0007_0406
   /// IA32_MISC_ENABLE: fast strings.
   static let miscEnable: UInt64 = 1 << 0
-  /// IA32_APIC_BASE: the bootstrap processor, its local APIC disabled.
-  static let apicBase: UInt64 = 0xFEE0_0000 | 1 << 8
+  /// MSR_PLATFORM_INFO: a maximum non-turbo ratio of 30 (3 GHz of 100 MHz), which nothing else is derived from.
+  static let platformInformation: UInt64 = 30 << 8
 
-  static let rows: InlineArray<21, MSRRow> = [
+  static let rows: InlineArray<32, MSRRow> = [
     MSRRow(.timeStampCounter, .timeStampCounter, writes: .any),
+    MSRRow(.tscDeadline, .localAPIC, writes: .any),
+    MSRRow(.tscAdjust, .timeStampAdjustment, writes: .any),
     MSRRow(.platformID, .constant(0), writes: .never),
-    MSRRow(.apicBase, .constant(apicBase), writes: .any),
+    MSRRow(.apicBase, .localAPIC, writes: .any),
+    MSRRow(.platformInformation, .constant(platformInformation), writes: .never),
+    MSRRow(.miscFeatureEnables, .constant(0), writes: .any),
+    MSRRow(.biosUpdateTrigger, .constant(0), writes: .any),
+    MSRRow(.mcgCapability, .constant(0), writes: .never),
+    MSRRow(.mcgStatus, .stored(0), writes: .any),
+    MSRRow(.mtrrCapability, .constant(mtrrCapability), writes: .never),
+    MSRRow(.mtrrDefaultType, .stored(1), writes: .defaultMemoryType),
+    MSRRow(.smiCount, .constant(0), writes: .never),
+    MSRRow(.performanceStatus, .constant(0), writes: .any),
     MSRRow(.featureControl, .nested, writes: .never),
     MSRRow(.biosSignature, .constant(0), writes: .any),
     MSRRow(.sysenterCS, .field(.guestSysenterCS), writes: .low32Bits, passesThrough: true),
@@ -80,6 +106,8 @@ enum MSRPolicy {
   /// The row of the MSR `index`, or nil if the machine has no such MSR.
   static func row(_ index: UInt32) -> MSRRow? {
     for position in 0..<rows.count where rows[position].index == index { return rows[position] }
+    if LocalAPIC.has(msr: index) { return MSRRow(index: index, .localAPIC, writes: .any) }
+    if let row = memoryTypeRow(index) { return row }
     guard VMXCapabilities.firstMSR <= index, index <= VMXCapabilities.lastMSR else { return nil }
     var row = MSRRow(.vmxBasic, .nested, writes: .never)
     row.index = index
@@ -108,6 +136,10 @@ enum MSRPolicy {
     case .pat: isValidPAT(value)
     case .efer: isValidEFER(EFER(rawValue: value), current: EFER(rawValue: current), isPaging: isPaging)
     case .debugCtl: value & ~DebugCtl.supported == 0
+    case .memoryTypes: areMTRRTypes(value)
+    case .defaultMemoryType: value & ~0xCFF == 0 && isMTRRType(value & 0xFF)
+    case .variableRangeBase: value & ~(rangeAddresses | 0xFF) == 0 && isMTRRType(value & 0xFF)
+    case .variableRangeMask: value & ~(rangeAddresses | 1 << 11) == 0
     case .never: false
     }
   }

@@ -1,13 +1,14 @@
 import CostModel
 import GuestMemory
 import NestedVMX
+import Platform
 import Processor
 import Synchronization
 import Trace
 import VMX
 import X86
 
-/// A machine: L0 with one virtual CPU, its memory and its devices, and a processor to run on.
+/// A machine: L0 with its virtual CPUs, its memory and its devices, and a processor to run them on.
 ///
 /// It runs once. All of it belongs to the thread that calls ``run()``, but for ``requestStop(_:)``.
 public final class Machine<P: VMXProcessor>: @unchecked Sendable {
@@ -16,7 +17,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   let devices: MachineDevices
   let ram: L1RAM
   let pool: PagePool
-  let vmcs01: VMCS
+  /// L0's VMCS for L1 on each virtual CPU.
+  let vmcs01s: [VMCS]
   private let stopRequest = StopRequest()
   private var hasRun = false
 
@@ -29,6 +31,10 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
       configuration.memorySize >= MachineConfiguration.minimumMemory,
       configuration.memorySize <= MachineConfiguration.maximumMemory
     else { throw MachineError.memorySize(configuration.memorySize) }
+    let processorCount = configuration.processorCount
+    guard 1...MachineConfiguration.maximumProcessorCount ~= processorCount else {
+      throw MachineError.processorCount(processorCount)
+    }
     let reader = ImageReader(image: configuration.image)
     let plan = try BootPlan(reader, by: configuration.bootProtocol)
     let layout = MachineLayout(memorySize: configuration.memorySize)
@@ -41,12 +47,16 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     guard try BootInformation(layout, commandLine: configuration.commandLine).write(to: ram) else {
       throw MachineError.memorySize(configuration.memorySize)
     }
-    self.vmcs01 = try Self.makeVMCS01(plan, layout, pool, processor)
+    self.vmcs01s = try Self.makeVMCS01s(processorCount, layout, pool, processor)
+    VMCS01Builder(capabilities: processor.capabilities, vmcs: vmcs01s[0])
+      .writeInitialState(plan, registers: processor.registers)
     self.configuration = configuration
     self.processor = processor
     self.ram = ram
     self.pool = pool
-    self.devices = MachineDevices(serialOutput: configuration.serialOutput)
+    self.devices = MachineDevices(
+      BoardConfiguration(configuration, layout), clock: processor.clock,
+      frequency: configuration.costs.frequency)
   }
 
   deinit { pool.deallocate() }
@@ -57,17 +67,27 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     }
   }
 
-  private static func makeVMCS01(
-    _ plan: BootPlan, _ layout: MachineLayout, _ pool: PagePool, _ processor: P
-  ) throws(MachineError) -> VMCS {
-    guard let page = pool.allocate(), let msrBitmap = pool.allocate(),
-      let ept01 = EPT01Builder(pool: pool).build(layout)
-    else { throw .noMemory("the pool of L0's own pages is too small for ept01") }
+  /// The VMCSs share ept01 and the MSR bitmap. The virtual CPUs but the first wait for a start-up IPI.
+  private static func makeVMCS01s(
+    _ count: Int, _ layout: MachineLayout, _ pool: PagePool, _ processor: P
+  ) throws(MachineError) -> [VMCS] {
+    let exhausted = MachineError.noMemory("the pool of L0's own pages is too small for ept01")
+    guard let msrBitmap = pool.allocate(), let ept01 = EPT01Builder(pool: pool).build(layout) else {
+      throw exhausted
+    }
     MSRPolicy.fillBitmap(msrBitmap.bytes)
-    let builder = VMCS01Builder(capabilities: processor.capabilities, vmcs: VMCS(region: page.bytes))
-    try builder.writeControls(VMCS01Pages(ept01: ept01, msrBitmap: msrBitmap.address))
-    builder.writeInitialState(plan, registers: processor.registers)
-    return builder.vmcs
+    let pages = VMCS01Pages(ept01: ept01, msrBitmap: msrBitmap.address)
+    var vmcss: [VMCS] = []
+    for number in 0..<count {
+      guard let page = pool.allocate() else { throw exhausted }
+      let builder = VMCS01Builder(
+        capabilities: processor.capabilities, vmcs: VMCS(region: page.bytes))
+      try builder.writeControls(pages, processor: number, of: count)
+      builder.vmcs[.guestPAT] = MSRPolicy.resetPAT
+      if number > 0 { builder.writeResetState() }
+      vmcss.append(builder.vmcs)
+    }
+    return vmcss
   }
 
   /// Runs until the guest ends, fails or is stopped. What was counted is in the result in every case.
@@ -75,21 +95,23 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     guard !hasRun else { return RunResult(.internalError(sentence: "a machine runs only once")) }
     hasRun = true
     if let limit = configuration.instructionLimit { processor.clock.pointee.instructionLimit = limit }
-    let vmx: VirtualVMX<L1RAM, PagePool>
-    do throws(NestedSetupError) {
-      vmx = try VirtualVMX(
-        vmcs01: vmcs01, registers: processor.registers, processor: processor.capabilities, memory: ram,
-        pages: pool, policy: configuration.nested, physicalAddressWidth: L1RAM.physicalAddressWidth)
-    } catch {
-      return RunResult(
-        .internalError(sentence: "the pool of L0's own pages is too small for the nested machine"))
+    var processors = VirtualProcessors(processor, count: configuration.processorCount)
+    for (number, vmcs01) in vmcs01s.enumerated() {
+      do throws(NestedSetupError) {
+        let vmx = try VirtualVMX(
+          vmcs01: vmcs01, registers: processor.registers, processor: processor.capabilities, memory: ram,
+          pages: pool, policy: configuration.nested, physicalAddressWidth: L1RAM.physicalAddressWidth)
+        processors.append(
+          VirtualCPU(
+            number, processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration))
+      } catch {
+        return RunResult(
+          .internalError(sentence: "the pool of L0's own pages is too small for the nested machine"))
+      }
     }
-    var cpu = VirtualCPU(
-      processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration)
-    let end = cpu.run()
-    cpu.watch?.finish(isInL2: cpu.vmx.isInL2, cpu.vmcsSet)
-    cpu.log.finish(at: processor.clock.pointee.cycles)
-    return RunResult(outcome(end), cpu)
+    let end = processors.run(devices)
+    processors.finish()
+    return RunResult(outcome(end), processors)
   }
 
   private func outcome(_ end: RunEnd) -> RunOutcome {
@@ -119,6 +141,15 @@ final class StopRequest: Sendable {
   }
 }
 
+extension BoardConfiguration {
+  init(_ configuration: MachineConfiguration, _ layout: MachineLayout) {
+    self.init(lowMemory: layout.low.size)
+    highMemory = layout.high.size
+    processorCount = configuration.processorCount
+    serialOutput = configuration.serialOutput
+  }
+}
+
 extension RunResult {
   /// The result of a run that never began.
   init(_ outcome: RunOutcome) {
@@ -127,14 +158,30 @@ extension RunResult {
       entryFailures: [], failedEntries: 0, sync: SyncCounts())
   }
 
-  /// What `cpu` leaves behind.
-  init<P: VMXProcessor>(_ outcome: RunOutcome, _ cpu: borrowing VirtualCPU<P>) {
-    self.init(
-      outcome: outcome, exits: cpu.log.exitCounts, trees: cpu.log.treeCounts,
-      instructions: cpu.clock.pointee.instructions, virtualCycles: cpu.clock.pointee.cycles,
-      events: cpu.log.events, droppedEvents: cpu.log.dropped, entryFailures: cpu.entryFailures.reports,
-      failedEntries: cpu.entryFailures.count, sync: SyncCounts(cpu.vmx.sync))
-    exitlessAccesses = ExitlessAccesses(cpu.clock.pointee)
+  /// What `processors` leave behind.
+  init<P: VMXProcessor>(_ outcome: RunOutcome, _ processors: borrowing VirtualProcessors<P>) {
+    self.init(outcome)
+    exitlessAccesses = ExitlessAccesses(processors.clock.pointee)
+    instructions = processors.clock.pointee.instructions
+    virtualCycles = processors.clock.pointee.cycles
+    idleCycles = processors.idleCycles
+    for number in 0..<processors.count {
+      add(processors.cpus[number])
+    }
+  }
+
+  private mutating func add<P: VMXProcessor>(_ cpu: borrowing VirtualCPU<P>) {
+    let ownExits = cpu.log.exitCounts
+    exits = exits.adding(ownExits)
+    trees = trees.adding(cpu.log.treeCounts)
+    events += cpu.log.events
+    droppedEvents &+= cpu.log.dropped
+    entryFailures += cpu.entryFailures.reports
+    failedEntries &+= cpu.entryFailures.count
+    sync.add(cpu.vmx.sync)
+    processors.append(
+      ProcessorCount(
+        number: cpu.number, exits: ownExits.reduce(0) { $0 &+ $1.count }, instructions: cpu.instructions))
   }
 }
 
@@ -147,12 +194,12 @@ extension ExitlessAccesses {
 }
 
 extension SyncCounts {
-  init(_ counters: SyncCounters) {
-    regionsLoaded = counters.regionsLoaded
-    regionsFlushed = counters.regionsFlushed
-    shadowFills = counters.shadowFills
-    shadowDrains = counters.shadowDrains
-    fieldsToShadow = counters.fieldsToShadow
-    fieldsFromShadow = counters.fieldsFromShadow
+  mutating func add(_ counters: SyncCounters) {
+    regionsLoaded &+= counters.regionsLoaded
+    regionsFlushed &+= counters.regionsFlushed
+    shadowFills &+= counters.shadowFills
+    shadowDrains &+= counters.shadowDrains
+    fieldsToShadow &+= counters.fieldsToShadow
+    fieldsFromShadow &+= counters.fieldsFromShadow
   }
 }

@@ -18,6 +18,8 @@ public struct MachineConfiguration: Sendable {
   public var bootProtocol: BootProtocol?
   /// L1's memory in bytes: a multiple of 4 KByte from ``minimumMemory``.
   public var memorySize: UInt64 = 256 << 20
+  /// The number of virtual CPUs, from 1 to ``maximumProcessorCount``.
+  public var processorCount = 1
   /// How L0 runs the nested machine.
   public var nested = NestedPolicy(eptComposition: .ahead)
   /// The number of guest instructions after which the run stops, or nil for none.
@@ -36,6 +38,9 @@ public struct MachineConfiguration: Sendable {
   /// The largest memory that a machine can have.
   public static let maximumMemory: UInt64 = 1 << 40
 
+  /// The greatest number of virtual CPUs.
+  public static let maximumProcessorCount = 64
+
   public init(image: GuestImage) { self.image = image }
 }
 
@@ -43,6 +48,8 @@ public struct MachineConfiguration: Sendable {
 public enum MachineError: Error, Equatable, CustomStringConvertible {
   /// The memory size is not possible.
   case memorySize(UInt64)
+  /// The number of virtual CPUs is not possible.
+  case processorCount(Int)
   /// The command line does not fit where the boot information lies.
   case commandLineTooLong(Int)
   /// The host refused the memory; the text is its reason.
@@ -55,6 +62,8 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
     case .memorySize(let bytes):
       "a memory of \(bytes) bytes is not possible: expected a multiple of 4096 from "
         + "\(MachineConfiguration.minimumMemory) (2M) to \(MachineConfiguration.maximumMemory) (1T)"
+    case .processorCount(let count):
+      "\(count) virtual CPUs are not possible: expected 1 to \(MachineConfiguration.maximumProcessorCount)"
     case .commandLineTooLong(let count):
       "the command line has \(count) bytes: expected at most \(BootInformation.commandLineLimit)"
     case .noMemory(let reason): reason

@@ -1,14 +1,50 @@
 import Platform
+import Processor
 
-/// The devices of a machine, wired to its ports.
-struct MachineDevices {
-  let serial: SerialPort
-  let debugExit = DebugExit()
-  private(set) var ports = PortBus()
+/// The machine's virtual time, as its devices see it.
+final class VirtualTime: MachineTime {
+  private let clock: UnsafeMutablePointer<VirtualClock>
+  let frequency: UInt64
 
-  init(serialOutput: @escaping (UInt8) -> Void) {
-    serial = SerialPort(sink: serialOutput)
-    _ = ports.attach(serial, at: SerialPort.com1, count: SerialPort.portCount)
-    _ = ports.attach(debugExit, at: DebugExit.port, count: DebugExit.portCount)
+  init(_ clock: UnsafeMutablePointer<VirtualClock>, frequency: UInt64) {
+    self.clock = clock
+    self.frequency = max(frequency, 1)
+  }
+
+  var cycles: UInt64 { clock.pointee.cycles }
+}
+
+/// The board of a machine as the virtual CPUs use it: they tell it of every access that may have changed what a device
+/// wants, so that between two exits that concern no device nobody is asked.
+final class MachineDevices {
+  /// What the run loop looks at before each VM entry.
+  struct Attention {
+    /// Grows whenever a device may have changed what it asks of a processor.
+    var generation: UInt64 = 1
+    /// The cycle at which a device acts next.
+    var deadline: UInt64 = .max
+  }
+
+  let board: Board
+  let attention: UnsafeMutablePointer<Attention>
+
+  init(_ configuration: BoardConfiguration, clock: UnsafeMutablePointer<VirtualClock>, frequency: UInt64) {
+    board = Board(configuration, time: VirtualTime(clock, frequency: frequency))
+    attention = .allocate(capacity: 1)
+    attention.initialize(to: Attention(deadline: board.nextDeadline))
+  }
+
+  deinit { attention.deallocate() }
+
+  /// A device was accessed.
+  func noteAccess() {
+    attention.pointee.generation &+= 1
+    attention.pointee.deadline = board.nextDeadline
+  }
+
+  /// Lets the devices do what is due at `now`.
+  func advance(to now: UInt64) {
+    board.advance(to: now)
+    noteAccess()
   }
 }

@@ -24,6 +24,10 @@ public struct RunResult: Sendable {
   public var sync: SyncCounts
   /// The VMREADs and VMWRITEs that L1 completed without a VM exit.
   public var exitlessAccesses = ExitlessAccesses()
+  /// The part of ``virtualCycles`` that passed while every virtual CPU waited for an event.
+  public var idleCycles: UInt64 = 0
+  /// What each virtual CPU did, in their order.
+  public var processors: [ProcessorCount] = []
 }
 
 /// The VMREADs and VMWRITEs that L1 completed without a VM exit, and what they cost it.
@@ -34,6 +38,15 @@ public struct ExitlessAccesses: Equatable, Sendable {
   public var cycles: UInt64 = 0
 
   public init() {}
+}
+
+/// What one virtual CPU did.
+public struct ProcessorCount: Equatable, Sendable {
+  /// Its number, from 0: also that of its local APIC.
+  public var number: Int
+  public var exits: UInt64
+  /// Guest instructions retired.
+  public var instructions: UInt64
 }
 
 /// A violated check of a VM entry that L1 attempted.

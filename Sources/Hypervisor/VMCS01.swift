@@ -14,13 +14,16 @@ struct VMCS01Builder {
   let capabilities: VMXCapabilities
   let vmcs: VMCS
 
-  /// The VPID of L1. L2's is the nested core's choice.
-  static let vpid01: UInt64 = 1
+  /// The VPID of L1 on a virtual CPU. L2's is the next, by the nested core's choice.
+  static func vpid01(of processor: Int) -> UInt64 { UInt64(processor) * 2 + 1 }
 
-  static let pinBased: PinBasedControls = [.externalInterruptExiting, .nmiExiting]
+  static let pinBased: PinBasedControls = [.externalInterruptExiting, .nmiExiting, .virtualNMIs]
   static let primary: PrimaryProcessorBasedControls = [
-    .hltExiting, .unconditionalIOExiting, .useMSRBitmaps, .useTSCOffsetting, .activateSecondaryControls,
+    .hltExiting, .mwaitExiting, .monitorExiting, .cr8LoadExiting, .cr8StoreExiting, .unconditionalIOExiting,
+    .useMSRBitmaps, .useTSCOffsetting, .activateSecondaryControls,
   ]
+  /// With several virtual CPUs one that spins is to let the others go on.
+  static let primaryOfSeveral: PrimaryProcessorBasedControls = [.pauseExiting]
   static let secondary: SecondaryProcessorBasedControls = [.enableEPT, .unrestrictedGuest]
   /// Taken where the processor has them.
   static let optionalSecondary: SecondaryProcessorBasedControls = [
@@ -32,18 +35,21 @@ struct VMCS01Builder {
   static let entry: EntryControls = [.loadDebugControls, .loadPAT, .loadEFER]
 
   /// Writes everything but L1's registers.
-  func writeControls(_ pages: VMCS01Pages) throws(MachineError) {
+  func writeControls(
+    _ pages: VMCS01Pages, processor: Int = 0, of count: Int = 1
+  ) throws(MachineError) {
     vmcs.clear()
     vmcs.revision = capabilities.basic.revision
     let optional = Self.optionalSecondary.intersection(
       SecondaryProcessorBasedControls(
         rawValue: UInt32(truncatingIfNeeded: capabilities.secondaryProcessorBased >> 32)))
     vmcs.pinBasedControls = try adjusted(Self.pinBased)
-    vmcs.primaryProcessorBasedControls = try adjusted(Self.primary)
+    vmcs.primaryProcessorBasedControls = try adjusted(
+      count > 1 ? Self.primary.union(Self.primaryOfSeveral) : Self.primary)
     vmcs.secondaryProcessorBasedControls = try adjusted(Self.secondary.union(optional))
     vmcs.exitControls = try adjusted(Self.exit)
     vmcs.entryControls = try adjusted(Self.entry)
-    if optional.contains(.enableVPID) { vmcs[.vpid] = Self.vpid01 }
+    if optional.contains(.enableVPID) { vmcs[.vpid] = Self.vpid01(of: processor) }
     let writeBackAndFourLevels: UInt64 = 6 | 3 << 3
     vmcs[.eptPointer] = pages.ept01.rawValue | writeBackAndFourLevels
     vmcs[.msrBitmap] = pages.msrBitmap.rawValue
@@ -170,6 +176,6 @@ extension VMCS01Builder {
   }
 
   /// What VMX operation fixes to 1 in an unrestricted guest: PE and PG are the guest's own.
-  private var fixedCR0: UInt64 { capabilities.cr0Fixed0 & ~CR0([.pe, .pg]).rawValue }
-  private var fixedCR4: UInt64 { capabilities.cr4Fixed0 }
+  var fixedCR0: UInt64 { capabilities.cr0Fixed0 & ~CR0([.pe, .pg]).rawValue }
+  var fixedCR4: UInt64 { capabilities.cr4Fixed0 }
 }

@@ -11,10 +11,8 @@ extension VirtualCPU {
     case .vmxInstruction:
       executeVMXInstruction(reason)
       return
-    case .composedEPT, .externalInterrupt, .nonMaskableInterrupt:
-      // ept02 is filled already; and L0 has no interrupt source whose handler it would run.
-      break
-    case .memoryOfL1: outcome = outsideMemory()
+    case .composedEPT, .externalInterrupt, .nonMaskableInterrupt: break
+    case .memoryOfL1: emulateMemoryAccess()
     case .outOfPages:
       outcome = .internalError(sentence: "L0 has no page left for the composed EPT")
     case .emulation: emulate(reason)
@@ -32,7 +30,12 @@ extension VirtualCPU {
     case .rdmsr: emulateRDMSR()
     case .wrmsr: emulateWRMSR()
     case .controlRegisterAccess: emulateControlRegisterAccess()
-    case .invd, .wbinvd, .pause, .monitor, .mwait: guest.completeInstruction()
+    case .invd, .wbinvd: guest.completeInstruction()
+    case .pause: emulatePAUSE()
+    case .monitor: emulateMONITOR()
+    case .mwait: emulateMWAIT()
+    // What they are for happens before the next VM entry.
+    case .interruptWindow, .nmiWindow: break
     case .xsetbv: emulateXSETBV()
     case .getsec, .vmfunc, .encls, .enclv: guest.raise(.invalidOpcode)
     case .rdpmc: guest.raise(.generalProtection)
@@ -41,17 +44,6 @@ extension VirtualCPU {
     case .taskSwitch: outcome = taskSwitch()
     default: outcome = unexpectedExit(reason)
     }
-  }
-
-  /// Nothing of L0's wakes L1. L2 enters the HLT state, which events that L1 asked for may end: the VMX-preemption timer,
-  /// an interrupt window, the monitor trap flag.
-  private mutating func emulateHLT() {
-    guard vmx.isInL2 else {
-      outcome = .halted(level: level, rip: guest[.guestRIP])
-      return
-    }
-    guest.completeInstruction()
-    guest[.guestActivityState] = UInt64(ActivityState.hlt.rawValue)
   }
 
   private func emulateCPUID() {
@@ -116,15 +108,22 @@ extension VirtualCPU {
     case 0: result = guest.writeCR0(value, rules)
     case 3: result = guest.writeCR3(value)
     case 4: result = guest.writeCR4(value, rules)
-    // There is no local APIC, so that CR8 has nothing to set.
-    default: return value & ~0xF == 0 ? .completed : .fault(.generalProtection)
+    default: return writeCR8(value)
     }
     if result == .completedWithFlush, !loadPDPTEs() { result = .fault(.generalProtection) }
     return result
   }
 
+  /// CR8 is the task priority of the local APIC.
+  private func writeCR8(_ value: UInt64) -> EmulationResult {
+    guard value & ~0xF == 0 else { return .fault(.generalProtection) }
+    apic.cr8 = value
+    devices.noteAccess()
+    return .completed
+  }
+
   private func readControlRegister(_ access: ControlRegisterQualification) -> EmulationResult {
-    guest[access.register] = access.number == 3 ? guest[.guestCR3] : 0
+    guest[access.register] = access.number == 3 ? guest[.guestCR3] : apic.cr8
     return .completed
   }
 
@@ -180,9 +179,8 @@ extension VirtualCPU {
 // MARK: Ends of a run
 
 extension VirtualCPU {
-  private func outsideMemory() -> RunOutcome {
-    let address = vmx.isInL2 ? vmx.faultingAddress.rawValue : guest[.guestPhysicalAddress]
-    return .outsideMemory(level: level, address: address, rip: guest[.guestRIP])
+  func outsideMemory(_ address: UInt64) -> RunOutcome {
+    .outsideMemory(level: level, address: address, rip: guest[.guestRIP])
   }
 
   private func taskSwitch() -> RunOutcome {

@@ -11,14 +11,14 @@ extension VirtualCPU {
     if access.isString {
       emulateStringIO(access)
     } else if access.isIn {
-      let value = UInt64(ports.read(access.port, size: access.size))
+      let value = UInt64(devices.board.ports.read(access.port, size: access.size))
       guest[.rax] = Self.merged(guest[.rax], value, size: access.size)
       guest.completeInstruction()
     } else {
-      ports.write(UInt32(truncatingIfNeeded: guest[.rax]), to: access.port, size: access.size)
+      devices.board.ports.write(UInt32(truncatingIfNeeded: guest[.rax]), to: access.port, size: access.size)
       guest.completeInstruction()
     }
-    if let code = debugExit.code { outcome = .guestReported(code: code) }
+    devices.noteAccess()
   }
 
   /// `register` after IN of `size` bytes: 8 and 16 bits leave the rest, 32 bits clear the upper half.

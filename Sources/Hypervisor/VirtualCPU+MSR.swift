@@ -34,6 +34,12 @@ extension VirtualCPU {
     case .processor: return processor.readMSR(index)
     case .constant(let value): return value
     case .timeStampCounter: return clock.pointee.cycles &+ guest[.tscOffset]
+    case .timeStampAdjustment: return storedMSRs[MSRPolicy.timeStampAdjustmentPlace]
+    case .stored(let place): return storedMSRs[Int(place)]
+    case .localAPIC:
+      // The timer of the local APIC goes on while it is asked.
+      devices.noteAccess()
+      return apic.readMSR(index)
     case .nested:
       return index == ModelSpecificRegister.featureControl.rawValue
         ? vmx.featureControl : vmx.capabilities.value(ofMSR: index)
@@ -52,9 +58,27 @@ extension VirtualCPU {
       guest[.guestEFER] = value & ~lma | current & lma
     case .field(let field): guest[field] = value
     case .processor: return processor.writeMSR(index, value)
-    case .timeStampCounter: guest[.tscOffset] = value &- clock.pointee.cycles
+    case .timeStampCounter: moveTimeStampCounter(by: value &- current)
+    case .timeStampAdjustment: moveTimeStampCounter(by: value &- current)
+    case .stored(let place): storedMSRs[Int(place)] = value
+    case .localAPIC:
+      let isAllowed = apic.writeMSR(index, value)
+      devices.noteAccess()
+      return isAllowed
     case .constant, .nested: break
     }
     return true
+  }
+
+  /// Adds `difference` to the time-stamp counter of L1, and so to what L2 sees of it.
+  ///
+  /// Source: SDM volume 3, "IA32_TSC_ADJUST Register".
+  private func moveTimeStampCounter(by difference: UInt64) {
+    storedMSRs[MSRPolicy.timeStampAdjustmentPlace] &+= difference
+    if vmx.isInL2 { guest[.tscOffset] = guest[.tscOffset] &+ difference }
+    vmx.vmcs01[.tscOffset] &+= difference
+    work.pointee.vmcsWrites &+= 1
+    apic.timeStampCounterOffset = vmx.vmcs01[.tscOffset]
+    devices.noteAccess()
   }
 }

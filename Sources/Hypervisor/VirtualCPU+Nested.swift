@@ -13,6 +13,7 @@ extension VirtualCPU {
     case .succeeded, .failInvalid, .fault: break
     case .failValid(let error): noteEntryFailure(error)
     case .enterL2(let list):
+      requests.windowsOfL2 = []
       loadMSRsAtEntry(list)
       if let watch, vmx.isInL2 { watch.noteEntry(vmcsSet) }
     case .entryFailed(let reflection, let failure):

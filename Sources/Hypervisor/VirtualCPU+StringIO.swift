@@ -50,7 +50,7 @@ extension VirtualCPU {
     }
     work.pointee.memoryAccesses &+= 1
     if access.isIn {
-      let value = ports.read(access.port, size: access.size)
+      let value = devices.board.ports.read(access.port, size: access.size)
       for position in 0..<size {
         guard let place = place(position) else { continue }
         ram.memory.store(UInt8(truncatingIfNeeded: value >> (UInt32(position) &* 8)), at: place)
@@ -63,7 +63,7 @@ extension VirtualCPU {
       let byte = place(position).flatMap { ram.memory.load($0, as: UInt8.self) } ?? 0xFF
       value |= UInt32(byte) << (UInt32(position) &* 8)
     }
-    ports.write(value, to: access.port, size: access.size)
+    devices.board.ports.write(value, to: access.port, size: access.size)
   }
 
   /// The L1-physical address of `linear`.

@@ -18,8 +18,14 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// The work of L0's handlers in the current exit, beside that of the nested core.
   let work: UnsafeMutablePointer<RunningGuest.HandlerWork>
   let cpuid: CPUIDPolicy
-  let ports: PortBus
-  let debugExit: DebugExit
+  let devices: MachineDevices
+  /// What the devices ask of the virtual CPUs; it belongs to `devices`.
+  let attention: UnsafeMutablePointer<MachineDevices.Attention>
+  /// Which of the machine's virtual CPUs this is, from 0; the first is the bootstrap processor.
+  let number: Int
+  let apic: LocalAPIC
+  /// The values of the MSRs that L0 only keeps, by ``MSRSource/stored(_:)``.
+  let storedMSRs: UnsafeMutablePointer<UInt64>
   /// The bits of CR4 that a guest can set.
   let cr4Supported: UInt64
 
@@ -30,6 +36,20 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   let watch: VMCSWatch?
   /// How the run ended, once it has.
   var outcome: RunOutcome?
+  /// What its local APIC asks of it, and what L0 asks of the processor for that.
+  var requests = InterruptRequests()
+  /// What L1 waits for, if it does.
+  var wait: Wait?
+  /// What MWAIT looks at.
+  var monitor: MonitoredLine?
+  /// The exit whose handling is not over: the guest has not been entered again.
+  private var openExit: OpenExit?
+  /// Whether the turn is over, although the guest could go on.
+  var yields = false
+  /// PAUSEs in this turn.
+  var pauses = 0
+  /// Guest instructions that it has retired.
+  private(set) var instructions: UInt64 = 0
   /// The instructions retired up to the last exit, and the exits since then that retired none.
   private var retired: UInt64 = 0
   private var barrenExits: UInt64 = 0
@@ -37,9 +57,14 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   private var shadowAccesses: (reads: UInt64, writes: UInt64) = (0, 0)
 
   init(
-    processor: P, vmx: consuming VirtualVMX<L1RAM, PagePool>, ram: L1RAM, devices: MachineDevices,
-    configuration: MachineConfiguration
+    _ number: Int, processor: P, vmx: consuming VirtualVMX<L1RAM, PagePool>, ram: L1RAM,
+    devices: MachineDevices, configuration: MachineConfiguration
   ) {
+    self.number = number
+    self.apic = devices.board.localAPICs[number]
+    self.devices = devices
+    self.attention = devices.attention
+    self.storedMSRs = MSRPolicy.makeStorage()
     self.processor = processor
     self.registers = processor.registers
     self.clock = processor.clock
@@ -48,18 +73,19 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     self.work = .allocate(capacity: 1)
     self.work.initialize(to: RunningGuest.HandlerWork())
     self.cpuid = CPUIDPolicy(frequency: configuration.costs.frequency)
-    self.ports = devices.ports
-    self.debugExit = devices.debugExit
     self.cr4Supported = processor.capabilities.cr4Fixed1 & ~CR4.smxe.rawValue
     self.vmx = vmx
-    self.log = ExitLog(mode: configuration.trace)
+    self.log = ExitLog(mode: configuration.trace, processor: UInt8(clamping: number))
     self.watch = configuration.watched.map { VMCSWatch($0) }
     let access = prices.accessByL1(configuration.nested.vmcsAccess)
     clock.pointee.shadowReadCycles = access.read
     clock.pointee.shadowWriteCycles = access.write
   }
 
-  deinit { work.deallocate() }
+  deinit {
+    work.deallocate()
+    storedMSRs.deallocate()
+  }
 
   /// The guest that runs, as L0's handlers see it.
   var guest: RunningGuest { RunningGuest(vmcs: vmx.running, registers: registers, work: work) }
@@ -67,18 +93,48 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// The level that runs.
   var level: ExitLevel { vmx.isInL2 ? .l2 : .l1 }
 
-  /// Runs until the machine ends or is stopped.
-  mutating func run() -> RunEnd {
+  /// Runs the guest until its turn, which lasts to virtual time `end`, is over, or it waits, or the run ends.
+  mutating func takeTurn(until end: UInt64) -> TurnEnd {
+    yields = false
+    pauses = 0
+    // What the clock has counted since this virtual CPU's last exit is of the others.
+    shadowAccesses = (clock.pointee.shadowReads, clock.pointee.shadowWrites)
     while true {
-      switch processor.enter(vmx.running) {
-      case .exit(let reason): handle(reason)
-      case .failed(let error): return .ended(refusedEntry(error))
-      case .stopped(.idle): return .ended(.halted(level: level, rip: guest[.guestRIP]))
-      case .stopped(let cause): return .stoppedBy(cause)
+      if clock.pointee.cycles >= attention.pointee.deadline { devices.advance(to: clock.pointee.cycles) }
+      if requests.seen != attention.pointee.generation { lookAtDevices() }
+      if isWaiting {
+        guard canWake else { return .waits }
+        // What ends HLT and MWAIT may be masked; a start-up IPI has yet to be obeyed.
+        if wait != .startUp { wait = nil }
       }
-      if let outcome { return .ended(outcome) }
-      if isStuck() { return .stoppedBy(.instructionLimit) }
+      deliverEvents()
+      if wait == .startUp { return .waits }
+      closeExit()
+      if let outcome { return .ended(.ended(outcome)) }
+      if yields { return .yields }
+      if let end = enter(until: end) { return .ended(end) }
     }
+  }
+
+  /// Enters the guest once and handles its exit; returns how the run ended, if it did.
+  private mutating func enter(until end: UInt64) -> RunEnd? {
+    let before = clock.pointee.instructions
+    clock.pointee.interruptDeadline =
+      requests.needsExit ? clock.pointee.cycles : min(attention.pointee.deadline, end)
+    let entry = processor.enter(vmx.running)
+    instructions &+= clock.pointee.instructions &- before
+    switch entry {
+    case .exit(let reason): handle(reason)
+    case .failed(let error): return .ended(refusedEntry(error))
+    case .stopped(.idle): return .ended(.halted(level: level, rip: guest[.guestRIP]))
+    case .stopped(let cause): return .stoppedBy(cause)
+    }
+    if clock.pointee.cycles >= end { yields = true }
+    if let outcome {
+      closeExit()
+      return .ended(outcome)
+    }
+    return isStuck() ? .stoppedBy(.instructionLimit) : nil
   }
 
   /// Whether as many exits in a row as instructions are allowed have retired none, as when L1's VMRESUME is its own host
@@ -90,27 +146,37 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     return barrenExits > clock.pointee.instructionLimit
   }
 
-  /// The way of one exit: route it, perform what it demands, and account for it.
+  /// The way of one exit: route it, and perform what it demands. It is accounted for when the guest goes on.
   private mutating func handle(_ reason: ExitReasonField) {
     let vmcs = vmx.running
     let workBefore = vmx.work
     work.pointee = RunningGuest.HandlerWork()
     var event = ExitEvent(
       from: level, reason: reason.basicNumber, start: clock.pointee.cycles,
-      instructions: clock.pointee.instructions, rip: vmcs[.guestRIP], qualification: vmcs[.exitQualification])
+      instructions: clock.pointee.instructions, rip: vmcs[.guestRIP], qualification: vmcs[.exitQualification],
+      processor: UInt8(clamping: number))
 
     if log.isRecording { event.operand = operand(of: reason, vmcs) }
     event.routedTo = perform(reason)
     performInvalidations()
     if level != event.from { work.pointee.vmptrlds &+= 1 }
     if let watch, event.from == .l2 { watch.noteExit(vmcsSet) }
-
-    event.work = work(since: workBefore)
     noteGuestAccesses(&event.work)
+    openExit = OpenExit(event: event, workBefore: workBefore)
+  }
+
+  /// Accounts for the exit that has been handled: the guest goes on now, or never will.
+  mutating func closeExit(isCutShort: Bool = false) {
+    guard let open = openExit else { return }
+    openExit = nil
+    var event = open.event
+    event.work = work(since: open.workBefore)
+    event.work.guestReads = open.event.work.guestReads
+    event.work.guestWrites = open.event.work.guestWrites
     event.hostCycles = prices.exit(event.work)
     clock.pointee.cycles &+= event.hostCycles
     event.end = clock.pointee.cycles
-    event.isFinished = outcome == nil
+    event.isFinished = outcome == nil && !isCutShort
     if event.isTreeRoot {
       log.openTree(event)
     } else {
@@ -148,6 +214,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     case .reflectedToL1(let exit):
       reflect(exit)
       return .l1
+    case .keptByL0(.externalInterrupt): return takeInterruptExit()
+    case .keptByL0(.nonMaskableInterrupt): return takeNMIExit()
     case .keptByL0(let handler):
       handle(handler, reason)
       return .l0
@@ -166,6 +234,22 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       }
     }
   }
+}
+
+/// An exit that is being handled.
+private struct OpenExit {
+  var event: ExitEvent
+  /// The nested core's work before it.
+  var workBefore: WorkCounters
+}
+
+/// How the turn of a virtual CPU ended.
+enum TurnEnd {
+  /// It is another's turn.
+  case yields
+  /// The guest waits for an event.
+  case waits
+  case ended(RunEnd)
 }
 
 /// Why the run loop ended.

@@ -10,7 +10,7 @@ public struct ControlMerge: Equatable, Sendable {
   public var fromL1: UInt64 = 0
   /// As in vmcs01.
   public var fromL0: UInt64 = 0
-  /// Decided by what L0 prepared: the bitmaps, the preemption timer.
+  /// Decided by what L0 prepared: the bitmaps, the preemption timer, who virtualizes NMIs.
   public var derived: UInt64 = 0
   /// 1, because L0 keeps L2's and L1's values apart by it.
   public var always: UInt64 = 0
@@ -50,11 +50,11 @@ extension ControlMerge {
   @inlinable
   static func entry(_ controls: EntryControls) -> UInt64 { UInt64(controls.rawValue) }
 
-  /// The pin-based controls.
+  /// The pin-based controls. An L2 whose NMIs L1 does not intercept has them virtualized by L0, as L1 has.
   static var pinBased: Self {
     Self(
       union: pin([.externalInterruptExiting, .nmiExiting]),
-      fromL1: pin([.virtualNMIs, .activatePreemptionTimer]))
+      fromL1: pin([.activatePreemptionTimer]), derived: pin([.virtualNMIs]))
   }
 
   /// The primary processor-based controls.

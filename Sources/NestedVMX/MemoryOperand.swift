@@ -168,7 +168,7 @@ struct OperandParts {
 
 extension SegmentRegister {
 
-  var baseField: VMCSField {
+  package var baseField: VMCSField {
     switch self {
     case .es: .guestESBase
     case .cs: .guestCSBase
@@ -179,7 +179,7 @@ extension SegmentRegister {
     }
   }
 
-  var limitField: VMCSField {
+  package var limitField: VMCSField {
     switch self {
     case .es: .guestESLimit
     case .cs: .guestCSLimit
@@ -190,7 +190,7 @@ extension SegmentRegister {
     }
   }
 
-  var accessRightsField: VMCSField {
+  package var accessRightsField: VMCSField {
     switch self {
     case .es: .guestESAccessRights
     case .cs: .guestCSAccessRights

@@ -69,7 +69,7 @@ public enum Merge {
   ) -> UInt64 {
     let word = ControlMerge(of: kind).merged(
       effectiveWord(kind, vmcs01), effectiveWord(kind, vmcs12),
-      derived: derivedControls(kind, vmcs12: vmcs12, context: context))
+      derived: derivedControls(kind, vmcs01: vmcs01, vmcs12: vmcs12, context: context))
     return context.processor.capability(of: kind).adjusted(word)
   }
 
@@ -81,9 +81,13 @@ public enum Merge {
 
   /// The derived controls of a word that are 1.
   static func derivedControls(
-    _ kind: ControlWordKind, vmcs12: VMCS, context: borrowing MergeContext
+    _ kind: ControlWordKind, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
   ) -> UInt64 {
     switch kind {
+    case .pinBased:
+      let controls12 = vmcs12.pinBasedControls
+      let owner = controls12.contains(.nmiExiting) ? controls12 : vmcs01.pinBasedControls
+      return UInt64(owner.intersection(.virtualNMIs).rawValue)
     case .primaryProcessorBased: return UInt64(context.bitmapControls.rawValue)
     case .exit:
       // The timer goes on counting down across exits that L0 keeps.

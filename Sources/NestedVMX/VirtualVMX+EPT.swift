@@ -56,6 +56,9 @@ extension VirtualVMX {
     ExtendedPaging(eptp: vmcs12Region[.eptPointer], physicalAddressWidth: physicalAddressWidth)
   }
 
+  /// The EPT of L2, or nil if L1 uses none for it.
+  public var extendedPagingOfL2: ExtendedPaging? { isInL2 && usesEPT12 ? paging12 : nil }
+
   /// Walks ept12 as the processor would for `access`, setting accessed and dirty flags if L1 enabled them.
   func walkEPT12(
     _ guest: PhysicalAddress<L2>, _ access: ExtendedAccess

@@ -1,3 +1,4 @@
+import Translation
 import VMX
 import X86
 
@@ -38,6 +39,37 @@ extension VirtualVMX {
   /// Whether an external interrupt for L1 causes a VM exit of L2; else it is delivered to L2 directly.
   public var wantsExternalInterrupts: Bool {
     isInL2 && vmcs12Region.pinBasedControls.contains(.externalInterruptExiting)
+  }
+
+  /// Whether an external interrupt that causes a VM exit of L2 is acknowledged by it.
+  public var acknowledgesInterrupts: Bool {
+    vmcs12Region.exitControls.contains(.acknowledgeInterruptOnExit)
+  }
+
+  /// Whether an NMI causes a VM exit of L2; else it is delivered to L2 directly.
+  public var wantsNMIs: Bool { isInL2 && vmcs12Region.pinBasedControls.contains(.nmiExiting) }
+
+  /// The exit that L1 gets for the NMI that L2 has exited with.
+  public func nonMaskableInterrupt() -> ExitInformation { ExitInformation(lastExitOf: vmcs02) }
+
+  /// The exit that L1 gets for an access of L2 at `linear` that L0 emulates and ept12 does not allow at `address`.
+  public func extendedFault(
+    _ fault: ExtendedFault, at address: PhysicalAddress<L2>, linear: UInt64, isFinal: Bool
+  ) -> ExitInformation {
+    var exit = ExitInformation(lastExitOf: vmcs02)
+    exit.guestPhysicalAddress = address.rawValue
+    exit.guestLinearAddress = linear
+    switch fault {
+    case .violation(let bits):
+      exit.reason = ExitReasonField(.eptViolation)
+      let translation: EPTViolationQualification =
+        isFinal ? [.linearAddressValid, .finalTranslation] : .linearAddressValid
+      exit.qualification = bits | translation.rawValue
+    case .misconfiguration:
+      exit.reason = ExitReasonField(.eptMisconfiguration)
+      exit.qualification = 0
+    }
+    return exit
   }
 
   /// A VMX abort: L1's processor enters the shutdown state. The indicator goes into L1's VMCS region.

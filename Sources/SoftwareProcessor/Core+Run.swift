@@ -17,8 +17,9 @@ extension Core {
         let clock = cpu.pointee.machine.clock
         guard clock.pointee.instructions < clock.pointee.instructionLimit else { return .instructionLimit }
         if cpu.pointee.activity != ActivityState.active.rawValue {
-          guard nonRoot.pointee.timerDeadline != .max else { return .idle }
-          clock.pointee.cycles = max(clock.pointee.cycles, nonRoot.pointee.timerDeadline)
+          let wakeTime = min(nonRoot.pointee.timerDeadline, clock.pointee.interruptDeadline)
+          guard wakeTime != .max else { return .idle }
+          clock.pointee.cycles = max(clock.pointee.cycles, wakeTime)
           continue
         }
         try advance()
@@ -53,7 +54,9 @@ extension Core {
   private func advance() throws(Interruption) {
     let clock = cpu.pointee.machine.clock
     let limit = clock.pointee.instructionLimit &- clock.pointee.instructions
-    let timer = nonRoot.pointee.timerDeadline &- clock.pointee.cycles
+    let deadline = min(nonRoot.pointee.timerDeadline, clock.pointee.interruptDeadline)
+    // An interrupt of L0 that has come already waits for one instruction at the most.
+    let timer = deadline > clock.pointee.cycles ? deadline &- clock.pointee.cycles : 1
     let blocking = interruptibility.intersection([.blockingBySTI, .blockingByMOVSS])
     let flags = systemFlags.intersection([.tf, .rf])
     let isStepping = blocking != [] || flags != [] || nonRoot.pointee.primary.contains(.monitorTrapFlag)
@@ -116,6 +119,16 @@ extension Core {
     let isOpen = systemFlags.contains(.if) && !isBlocked
     if isOpen, state.pointee.primary.contains(.interruptWindowExiting) { throw eventExit(.interruptWindow) }
     if cpu.pointee.interruptLine != 0 { try takeExternalInterrupt(isOpen: isOpen, isBlocked: isBlocked) }
+    if !isBlocked { try takeHostInterrupt() }
+  }
+
+  /// The timer interrupt of L0, whose vector is L0's own business.
+  private func takeHostInterrupt() throws(Interruption) {
+    let clock = cpu.pointee.machine.clock
+    guard clock.pointee.cycles >= clock.pointee.interruptDeadline,
+      nonRoot.pointee.pinBased.contains(.externalInterruptExiting)
+    else { return }
+    throw eventExit(.externalInterrupt)
   }
 
   private func takeDebugTrap() throws(Interruption) {

@@ -133,9 +133,7 @@ struct ExitCounters {
           from: index & 2 != 0 ? .l2 : .l1, reason: UInt16(index / 4), routedTo: index & 1 != 0 ? .l1 : .l0,
           count: cell.count, cycles: cell.cycles, spanCycles: cell.spanCycles))
     }
-    return rows.sorted {
-      ($1.from, $1.count, $0.reason, $0.routedTo) < ($0.from, $0.count, $1.reason, $1.routedTo)
-    }
+    return rows.inReportOrder
   }
 
   /// The root reasons that have any tree, in order of reason.
@@ -147,5 +145,48 @@ struct ExitCounters {
         reason: UInt16(reason), finished: cell.finished, hardwareExits: cell.hardwareExits,
         spanCycles: cell.spanCycles, unfinished: cell.unfinished)
     }
+  }
+}
+
+extension [ExitCount] {
+  /// By level from the innermost, then by count from the largest, then by reason.
+  var inReportOrder: [ExitCount] {
+    sorted { ($1.from, $1.count, $0.reason, $0.routedTo) < ($0.from, $0.count, $1.reason, $1.routedTo) }
+  }
+
+  /// The sums of the counts of several virtual CPUs, in the order of one's.
+  public func adding(_ others: [ExitCount]) -> [ExitCount] {
+    var sums = self
+    for other in others {
+      let place = sums.firstIndex {
+        ($0.from, $0.reason, $0.routedTo) == (other.from, other.reason, other.routedTo)
+      }
+      guard let place else {
+        sums.append(other)
+        continue
+      }
+      sums[place].count &+= other.count
+      sums[place].cycles &+= other.cycles
+      sums[place].spanCycles &+= other.spanCycles
+    }
+    return sums.inReportOrder
+  }
+}
+
+extension [TreeCount] {
+  /// The sums of the counts of several virtual CPUs, in order of reason.
+  public func adding(_ others: [TreeCount]) -> [TreeCount] {
+    var sums = self
+    for other in others {
+      guard let place = sums.firstIndex(where: { $0.reason == other.reason }) else {
+        sums.append(other)
+        continue
+      }
+      sums[place].finished &+= other.finished
+      sums[place].hardwareExits &+= other.hardwareExits
+      sums[place].spanCycles &+= other.spanCycles
+      sums[place].unfinished &+= other.unfinished
+    }
+    return sums.sorted { $0.reason < $1.reason }
   }
 }

@@ -20,6 +20,9 @@ public struct ExitLog: ~Copyable {
   /// Small enough that a chunk is still in the host's cache when a sink reads it.
   @usableFromInline static var chunkCapacity: Int { 256 }
 
+  /// The ordinals of each processor's L2 exits begin at its number × 2 to this power.
+  @usableFromInline static var processorShift: UInt64 { 48 }
+
   @usableFromInline let counters = ExitCounters()
   /// The chunk being filled, or nil when events are only counted.
   @usableFromInline var chunk: UnsafeMutablePointer<ExitEvent>?
@@ -34,14 +37,16 @@ public struct ExitLog: ~Copyable {
   @usableFromInline var isTreeOpen = false
   /// The exits in the open tree so far, the root included.
   @usableFromInline var treeSize: UInt64 = 0
-  @usableFromInline var l2Exits: UInt64 = 0
+  @usableFromInline var l2Exits: UInt64
 
   /// The number of events that were counted but neither kept nor streamed, for want of room.
   public var dropped: UInt64 { droppedCount }
   @usableFromInline var droppedCount: UInt64 = 0
 
-  public init(mode: TraceMode = .countsOnly) {
+  /// A log of the virtual CPU with the number `processor`, which keeps the trees of different ones apart.
+  public init(mode: TraceMode = .countsOnly, processor: UInt8 = 0) {
     self.mode = mode
+    l2Exits = UInt64(processor) << Self.processorShift
     switch mode {
     case .countsOnly:
       room = 0

@@ -15,6 +15,7 @@ public struct ModelSpecificRegister: RawRepresentable, Hashable, Sendable {
   @inlinable public static var apicBase: Self { Self(0x1B) }
   @inlinable public static var featureControl: Self { Self(0x3A) }
   @inlinable public static var tscAdjust: Self { Self(0x3B) }
+  @inlinable public static var smiCount: Self { Self(0x34) }
   @inlinable public static var specCtrl: Self { Self(0x48) }
   @inlinable public static var predCmd: Self { Self(0x49) }
   @inlinable public static var biosUpdateTrigger: Self { Self(0x79) }
@@ -23,12 +24,14 @@ public struct ModelSpecificRegister: RawRepresentable, Hashable, Sendable {
   @inlinable public static var mtrrCapability: Self { Self(0xFE) }
   @inlinable public static var archCapabilities: Self { Self(0x10A) }
   @inlinable public static var flushCmd: Self { Self(0x10B) }
+  @inlinable public static var miscFeatureEnables: Self { Self(0x140) }
   @inlinable public static var sysenterCS: Self { Self(0x174) }
   @inlinable public static var sysenterESP: Self { Self(0x175) }
   @inlinable public static var sysenterEIP: Self { Self(0x176) }
   @inlinable public static var mcgCapability: Self { Self(0x179) }
   @inlinable public static var mcgStatus: Self { Self(0x17A) }
   @inlinable public static var mcgControl: Self { Self(0x17B) }
+  @inlinable public static var performanceStatus: Self { Self(0x198) }
   @inlinable public static var miscEnable: Self { Self(0x1A0) }
   @inlinable public static var debugCtl: Self { Self(0x1D9) }
   @inlinable public static var pat: Self { Self(0x277) }
@@ -94,11 +97,12 @@ public struct ModelSpecificRegister: RawRepresentable, Hashable, Sendable {
   }
 
   /// The registers that have a name here, in the order of their indices.
-  public static let names: InlineArray<62, Name> = [
+  public static let names: InlineArray<65, Name> = [
     Name(.timeStampCounter, "IA32_TIME_STAMP_COUNTER"),
     Name(.platformID, "IA32_PLATFORM_ID"),
     Name(.apicBase, "IA32_APIC_BASE"),
     Name(.featureControl, "IA32_FEATURE_CONTROL"),
+    Name(.smiCount, "MSR_SMI_COUNT"),
     Name(.tscAdjust, "IA32_TSC_ADJUST"),
     Name(.specCtrl, "IA32_SPEC_CTRL"),
     Name(.predCmd, "IA32_PRED_CMD"),
@@ -108,12 +112,14 @@ public struct ModelSpecificRegister: RawRepresentable, Hashable, Sendable {
     Name(.mtrrCapability, "IA32_MTRRCAP"),
     Name(.archCapabilities, "IA32_ARCH_CAPABILITIES"),
     Name(.flushCmd, "IA32_FLUSH_CMD"),
+    Name(.miscFeatureEnables, "MSR_MISC_FEATURES_ENABLES"),
     Name(.sysenterCS, "IA32_SYSENTER_CS"),
     Name(.sysenterESP, "IA32_SYSENTER_ESP"),
     Name(.sysenterEIP, "IA32_SYSENTER_EIP"),
     Name(.mcgCapability, "IA32_MCG_CAP"),
     Name(.mcgStatus, "IA32_MCG_STATUS"),
     Name(.mcgControl, "IA32_MCG_CTL"),
+    Name(.performanceStatus, "IA32_PERF_STATUS"),
     Name(.miscEnable, "IA32_MISC_ENABLE"),
     Name(.debugCtl, "IA32_DEBUGCTL"),
     Name(.pat, "IA32_PAT"),

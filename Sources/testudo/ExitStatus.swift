@@ -49,8 +49,8 @@ extension RunOutcome {
   /// The exit status of a run that ended so; `signal` is the status that a signal asked for, if one ended it.
   func status(signal: ExitStatus?) -> ExitStatus {
     switch self {
-    case .guestReported(code: 0): .success
-    case .guestReported, .tripleFault, .halted, .outsideMemory, .shutdown: .guestFailure
+    case .guestReported(code: 0), .poweredOff: .success
+    case .guestReported, .reset, .tripleFault, .halted, .outsideMemory, .shutdown: .guestFailure
     case .instructionLimit, .stopped(.timeout): .limitReached
     case .stopped(.interrupted): signal ?? .interrupted
     case .internalError: .internalError

@@ -51,6 +51,9 @@ struct RunCommand: ParsableCommand {
       """)
   var cmdline: String?
 
+  @Option(help: ArgumentHelp("The number of virtual CPUs.", valueName: "count"))
+  var cpus = 1
+
   @Option(help: "The processor to run on.")
   var processor = ProcessorChoice.software
 
@@ -187,6 +190,7 @@ struct RunCommand: ParsableCommand {
     var configuration = MachineConfiguration(image: source.image)
     configuration.commandLine = commandLine
     configuration.memorySize = memory
+    configuration.processorCount = cpus
     vmcsAccess.apply(to: &configuration.nested)
     configuration.nested.eptComposition = eptComposition
     configuration.instructionLimit = limitInstructions

@@ -33,6 +33,8 @@ struct RunReport {
     text += ExitTable.sentence(multiplication) + "\n"
     if configuration.nested.vmcsAccess != .off { text += access + "\n" }
     text += cost + "\n"
+    if result.idleCycles > 0 { text += waiting + "\n" }
+    if result.processors.count > 1 { text += processors }
     for failure in result.entryFailures { text += Self.text(failure) }
     if result.outcome.isSuccess { text += "\(result.outcome)\n" }
     return text
@@ -62,6 +64,19 @@ struct RunReport {
       + "\(decimal(hostSeconds, places: 3)) s on this host, \(decimal(speed, places: 1)) million instructions/s"
   }
 
+  private var waiting: String {
+    let share = Double(result.idleCycles) * 100 / Double(max(result.virtualCycles, 1))
+    return
+      "\(grouped(result.idleCycles)) of the virtual cycles (\(decimal(share, places: 1)) %) passed while the guest "
+      + "waited for an event"
+  }
+
+  private var processors: String {
+    result.processors.map { count in
+      "CPU \(count.number): \(grouped(count.exits)) exits, \(grouped(count.instructions)) instructions\n"
+    }.joined()
+  }
+
   private static func text(_ failure: EntryFailureReport) -> String {
     "VM entry of L1 failed with \(failure.consequence): \(failure.check)\n"
       + "  \(failure.field) = \(hexadecimal(failure.value)), expected \(failure.expected)\n"
@@ -81,7 +96,9 @@ struct RunReport {
       "memory": .unsigned(configuration.memorySize), "commandLine": .string(configuration.commandLine),
       "costTable": .string(configuration.costs.name), "outcome": outcome,
       "instructions": .unsigned(result.instructions), "virtualCycles": .unsigned(result.virtualCycles),
-      "hostSeconds": .number(hostSeconds), "exits": ExitTable.json(result.exits),
+      "idleCycles": .unsigned(result.idleCycles),
+      "processors": .array(result.processors.map(Self.json)), "hostSeconds": .number(hostSeconds),
+      "exits": ExitTable.json(result.exits),
       "multiplication": ExitTable.json(multiplication), "sync": sync,
       "exitlessAccesses": [
         "reads": .unsigned(result.exitlessAccesses.reads),
@@ -92,6 +109,10 @@ struct RunReport {
       "entryFailures": .array(result.entryFailures.map(Self.json)),
       "serial": .string(String(decoding: serial, as: UTF8.self)), "serialBytes": .unsigned(serialCount),
     ]
+  }
+
+  private static func json(_ count: ProcessorCount) -> JSONValue {
+    ["exits": .unsigned(count.exits), "instructions": .unsigned(count.instructions)]
   }
 
   private var outcome: JSONValue {
@@ -126,6 +147,8 @@ extension RunOutcome {
   fileprivate var kind: String {
     switch self {
     case .guestReported: "guestReported"
+    case .poweredOff: "poweredOff"
+    case .reset: "reset"
     case .tripleFault: "tripleFault"
     case .halted: "halted"
     case .outsideMemory: "outsideMemory"

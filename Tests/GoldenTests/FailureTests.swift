@@ -69,14 +69,17 @@ struct Mistake: CustomTestStringConvertible {
       ([0xF4], .halted(level: .l1, rip: entry)),
       ([0xEB, 0xFE], .instructionLimit(1_000_000)),
       ([0x31, 0xC0, 0xE6, 0xF4], .guestReported(code: 0)),
-      // MOV EAX, [FEE00030H]: there is no local APIC.
+      // MOV EAX, D0000000H; JMP RAX: nothing is there.
       (
-        [0x8B, 0x04, 0x25, 0x30, 0x00, 0xE0, 0xFE],
-        .tripleFault(level: .l1, rip: entry)
+        [0xB8, 0x00, 0x00, 0x00, 0xD0, 0xFF, 0xE0],
+        .outsideMemory(level: .l1, address: 0xD000_0000, rip: 0xD000_0000)
       ),
+      // MOV EAX, FEE00030H; MOV EAX, [RAX]; SUB EAX, 01050015H; OUT F4H, EAX: the local APIC's version register.
       (
-        [0xB8, 0x30, 0x00, 0xE0, 0xFE, 0x8B, 0x00],
-        .outsideMemory(level: .l1, address: 0xFEE0_0030, rip: entry + 5)
+        [
+          0xB8, 0x30, 0x00, 0xE0, 0xFE, 0x8B, 0x00, 0x2D, 0x15, 0x00, 0x05, 0x01, 0xE7, 0xF4,
+        ],
+        .guestReported(code: 0)
       ),
     ]
     for (code, outcome) in endings {

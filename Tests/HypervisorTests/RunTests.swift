@@ -38,7 +38,9 @@ func count(_ result: RunResult, _ from: ExitLevel, _ reason: ExitReason, _ to: E
       (ScriptedProcessor.step(.tripleFault), .tripleFault(level: .l1, rip: TestImage.entry)),
       (ScriptedProcessor.step(.hlt), .halted(level: .l1, rip: TestImage.entry)),
       (
-        ScriptedProcessor.step(.eptViolation) { vmcs, _ in vmcs[.guestPhysicalAddress] = 0xFEE0_0030 },
+        ScriptedProcessor.step(.eptViolation, qualification: EPTViolationQualification.fetch.rawValue) {
+          vmcs, _ in vmcs[.guestPhysicalAddress] = 0xFEE0_0030
+        },
         .outsideMemory(level: .l1, address: 0xFEE0_0030, rip: TestImage.entry)
       ),
     ]
