@@ -11,6 +11,17 @@ public struct BoardConfiguration {
   public var clockStart: Int64 = Self.defaultClockStart
   /// Receives each byte that the guest writes to its serial port.
   public var serialOutput: (UInt8) -> Void = { _ in }
+  /// L1's RAM, for the devices that reach it by themselves.
+  public var memory: any DeviceMemory = NoDeviceMemory()
+  /// The virtio devices, in the order of their places; those beyond ``PlatformAddresses/virtioLimit`` are left out.
+  public var virtioDevices: [any VirtioDevice] = []
+  /// What the firmware configuration device holds beside the sizes of the machine: names and contents.
+  public var firmwareFiles: [FirmwareFile] = []
+
+  var boundedProcessorCount: Int { max(1, min(processorCount, Self.processorLimit)) }
+  var boundedVirtioDevices: ArraySlice<any VirtioDevice> {
+    virtioDevices.prefix(PlatformAddresses.virtioLimit)
+  }
 
   /// The greatest number of processors: 8-bit APIC identifiers, without FFH, which means all.
   public static let processorLimit = 255
@@ -57,7 +68,7 @@ public final class Board {
     powerManagement = PowerManagement(
       time: time, events: events, line: line(PlatformAddresses.systemControlInterrupt))
     bus.externalInterrupts = legacyInterrupts
-    for _ in 0..<max(1, min(configuration.processorCount, BoardConfiguration.processorLimit)) {
+    for _ in 0..<configuration.boundedProcessorCount {
       let apic = bus.addLocalAPIC()
       apic.applyFirmwareSettings()
       add(apic)
@@ -65,6 +76,8 @@ public final class Board {
     attachInterruptControllers()
     attachTimers(configuration)
     attachControls()
+    attachConfiguration(configuration)
+    attachVirtioDevices(configuration)
   }
 
   private func attachInterruptControllers() {
@@ -98,6 +111,29 @@ public final class Board {
     attach(ResetControl(events: events), PlatformAddresses.resetControl)
     attach(serial, PlatformAddresses.com1)
     attach(DebugExit(events: events), PlatformAddresses.debugExit)
+  }
+
+  private func attachConfiguration(_ configuration: BoardConfiguration) {
+    let bridge = PCIConfiguration()
+    attach(bridge.addressPort, PlatformAddresses.pciConfigurationAddress)
+    attach(bridge.dataPorts, PlatformAddresses.pciConfigurationData)
+    attach(FirmwareConfiguration(configuration), PlatformAddresses.firmwareConfiguration)
+    let test = TestDevice(interrupts: interrupts)
+    attach(test.data, PlatformAddresses.testData)
+    attach(test.flush, PlatformAddresses.testFlush)
+    attach(test.bytes, PlatformAddresses.testBytes)
+    attach(test.interrupts, PlatformAddresses.testInterrupts)
+    _ = memory.attach(
+      test.memory, at: PlatformAddresses.testMemory, count: PlatformAddresses.testMemorySize)
+  }
+
+  private func attachVirtioDevices(_ configuration: BoardConfiguration) {
+    for (slot, device) in configuration.boundedVirtioDevices.enumerated() {
+      let transport = VirtioTransport(
+        device, memory: configuration.memory, line: interruptLine(PlatformAddresses.virtioInterrupt(slot)))
+      _ = memory.attach(
+        transport, at: PlatformAddresses.virtio(slot), count: PlatformAddresses.virtioSize)
+    }
   }
 
   // MARK: Devices

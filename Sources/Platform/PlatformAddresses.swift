@@ -42,6 +42,14 @@ public enum PlatformAddresses {
   public static let pciConfigurationAddress = Ports(0xCF8, 1)
   public static let resetControl = Ports(0xCF9, 1)
   public static let pciConfigurationData = Ports(0xCFC, 4)
+  /// The firmware configuration device: selector, data, and the address of a DMA control structure.
+  public static let firmwareConfiguration = Ports(0x510, 12)
+  /// The test device: a register; its flush port; and the register for accesses split into bytes.
+  public static let testData = Ports(0xE0, 4)
+  public static let testFlush = Ports(0xE4, 4)
+  public static let testBytes = Ports(0xE8, 4)
+  /// The test device: one port for each interrupt line.
+  public static let testInterrupts = Ports(0x2000, 24)
 
   // MARK: Memory
 
@@ -50,6 +58,26 @@ public enum PlatformAddresses {
   public static let localAPICSize: UInt64 = 0x1000
   public static let ioAPIC: UInt64 = 0xFEC0_0000
   public static let ioAPICSize: UInt64 = 0x1000
+
+  /// What the PCI host bridge hands down.
+  public static let pciMemory: ClosedRange<UInt32> = 0xC000_0000...0xFDFF_FFFF
+  /// The test device's memory.
+  public static let testMemory: UInt64 = 0xFF00_0000
+  public static let testMemorySize: UInt64 = 0x1_0000
+  /// The registers of each virtio device.
+  public static let virtioSize: UInt64 = 0x1000
+  /// How many virtio devices a machine can have: one for each input of the I/O APIC that no ISA line has.
+  public static let virtioLimit = 8
+
+  /// The first address of the registers of virtio device `slot`, from 0 to ``virtioLimit``.
+  public static func virtio(_ slot: Int) -> UInt64 {
+    0xFEB0_0000 &+ UInt64(truncatingIfNeeded: slot) &* virtioSize
+  }
+
+  /// The interrupt line of virtio device `slot`.
+  public static func virtioInterrupt(_ slot: Int) -> UInt8 {
+    firstPCIInterrupt &+ UInt8(truncatingIfNeeded: slot)
+  }
 
   // MARK: Interrupts
 

@@ -1,0 +1,68 @@
+/// A virtio console of one port: what the guest writes goes to a sink at once, what the machine's user types waits until
+/// the guest has given buffers for it.
+///
+/// Source: Virtual I/O Device (VIRTIO) 1.2, "Console Device".
+public final class VirtioConsole: VirtioDevice {
+  private static let emergencyWrite: UInt64 = 1 << 2
+  private static let emergencyWriteOffset: UInt64 = 8
+  private static let receiveQueue = 0
+  /// The greatest number of bytes that wait to be read.
+  static let inputLimit = 4096
+  /// What is passed on at once.
+  private static let chunk: UInt64 = 4096
+
+  private let sink: (UInt8) -> Void
+  private var input = ByteQueue()
+  public weak var transport: VirtioTransport?
+
+  public init(sink: @escaping (UInt8) -> Void) { self.sink = sink }
+
+  public var kind: VirtioKind { .console }
+  public var features: UInt64 { Self.emergencyWrite }
+  public var queueCount: Int { 2 }
+  /// Columns, rows and ports, none of which is offered; and the emergency write register.
+  public var configuration: [UInt8] { [UInt8](repeating: 0, count: 12) }
+
+  /// The emergency write register sends a byte before the queues are set up.
+  public func configure(_ value: UInt64, offset: UInt64, size: UInt8) {
+    if offset == Self.emergencyWriteOffset { sink(UInt8(truncatingIfNeeded: value)) }
+  }
+
+  /// Whether ``receive(_:)`` would lose nothing: who has more to say waits until it would not.
+  public var canReceive: Bool { input.count < Self.inputLimit }
+
+  /// Hands `byte` to the guest; it is lost unless ``canReceive``.
+  public func receive(_ byte: UInt8) {
+    guard canReceive else { return }
+    input.append(byte)
+    transport?.serve(Self.receiveQueue)
+  }
+
+  public func serve(_ index: Int, _ queue: inout VirtQueue) throws(VirtioFault) {
+    if index == Self.receiveQueue { try fill(&queue) } else { try send(&queue) }
+  }
+
+  private func fill(_ queue: inout VirtQueue) throws(VirtioFault) {
+    while input.count > 0, var request = try queue.next() {
+      var bytes: [UInt8] = []
+      while UInt64(bytes.count) < request.writableCount, let byte = input.removeFirst() { bytes.append(byte) }
+      _ = try request.write(bytes)
+      try queue.complete(request)
+    }
+  }
+
+  private func send(_ queue: inout VirtQueue) throws(VirtioFault) {
+    while var request = try queue.next() {
+      var budget = Self.sendLimit
+      while request.readableCount > 0, budget > 0 {
+        let count = min(request.readableCount, Self.chunk, budget)
+        for byte in try request.read(Int(count)) ?? [] { sink(byte) }
+        budget -= count
+      }
+      try queue.complete(request)
+    }
+  }
+
+  /// What one request sends at most, so that no driver can keep the machine busy for long; the rest is dropped.
+  private static let sendLimit: UInt64 = 1 << 20
+}
