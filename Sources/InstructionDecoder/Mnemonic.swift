@@ -72,7 +72,10 @@ public enum Mnemonic: UInt16, CaseIterable, Sendable {
   case f2xm1, fyl2x, fyl2xp1, fptan, fpatan, fsin, fcos, fsincos
   // x87: control; from ``fninit`` on those that do not wait for a pending exception.
   case fnop, fincstp, fdecstp, fldcw, fldenv, frstor
-  case fninit, fnclex, fnstcw, fnstsw, fnstenv, fnsave
+  case fninit
+  /// FENI, FDISI and FSETPM of the 8087 and 80287, which do nothing.
+  case fnobsolete
+  case fnclex, fnstcw, fnstsw, fnstenv, fnsave
 
   // VMX.
   case vmxon, vmxoff, vmclear, vmptrld, vmptrst, vmread, vmwrite, vmlaunch, vmresume

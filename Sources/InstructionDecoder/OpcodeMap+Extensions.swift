@@ -176,8 +176,8 @@ extension OpcodeMap {
     .i(.fprem), .i(.fyl2xp1), .i(.fsqrt), .i(.fsincos), .i(.frndint), .i(.fscale), .i(.fsin), .i(.fcos),
     // x87DAE8
     .none, .i(.fucompp), .none, .none, .none, .none, .none, .none,
-    // x87DBE0: FENI, FDISI and FSETPM of the 8087 and 80287 do nothing
-    .i(.fnop), .i(.fnop), .i(.fnclex), .i(.fninit), .i(.fnop), .none, .none, .none,
+    // x87DBE0
+    .i(.fnobsolete), .i(.fnobsolete), .i(.fnclex), .i(.fninit), .i(.fnobsolete), .none, .none, .none,
     // x87DED8
     .none, .i(.fcompp), .none, .none, .none, .none, .none, .none,
     // x87DFE0

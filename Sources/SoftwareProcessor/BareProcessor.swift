@@ -43,6 +43,8 @@ package final class BareProcessor {
       )
     }
     core.cpu.pointee.cr0 = 1
+    core.cpu.pointee.cr4 = CR4([.osfxsr, .osxmmexcpt, .osxsave]).rawValue
+    core.cpu.pointee.xcr0 = ExtendedStateComponent.user
     if codeSize == .bits64 { core.cpu.pointee.efer = 0x500 }
     core.updateMode()
     if !specialised { core.cpu.pointee.mode = core.cpu.pointee.mode.union(.carried) }
@@ -62,6 +64,14 @@ package final class BareProcessor {
   package var rflags: UInt64 {
     get { core.rflags }
     set { core.rflags = newValue }
+  }
+
+  /// Makes the x87, SSE and AVX state what the XSAVE area `image` has, and back; see ``ExtendedStateImage``.
+  package func loadExtendedState(_ image: UnsafeRawBufferPointer) {
+    ExtendedStateImage.load(image, into: core)
+  }
+  package func saveExtendedState(to image: UnsafeMutableRawBufferPointer) {
+    ExtendedStateImage.save(core, to: image)
   }
 
   /// Instructions retired since the beginning.

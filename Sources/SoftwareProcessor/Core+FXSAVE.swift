@@ -167,7 +167,7 @@ extension Core {
     if isX87InUse { inUse |= ExtendedStateComponent.x87 }
     var low: UInt64 = 0
     var high: UInt64 = 0
-    for number in 0..<vectorCount {
+    for number in 0..<16 {
       low |= state.pointee.vectors[number].words[0] | state.pointee.vectors[number].words[1]
       high |= state.pointee.vectors[number].words[2] | state.pointee.vectors[number].words[3]
     }

@@ -133,14 +133,24 @@ extension X87Unit {
   @inline(__always)
   func note(_ environment: FloatingEnvironment) -> Bool {
     let reported = environment.reported
-    setConditions(environment.isRoundedUp ? Status.c1 : 0, mask: Status.c1)
+    let isComputed = environment.raised.isDisjoint(with: environment.unmasked.intersection(.precomputation))
+    setConditions(isComputed && environment.isRoundedUp ? Status.c1 : 0, mask: Status.c1)
     if reported.rawValue != 0 { raise(UInt16(reported.rawValue)) }
-    return environment.raised.isDisjoint(with: environment.unmasked.intersection(.precomputation))
+    return isComputed
   }
 
-  /// As ``note(_:)`` for a result that goes to memory, which an unmasked overflow or underflow keeps out of it.
+  /// Whether a store of ST(0) is made, after conversions that raised what `environment` has: not with an unmasked
+  /// exception but that of an inexact result, or with an unmasked stack underflow.
   @inline(__always)
+  func stores(_ environment: FloatingEnvironment) -> Bool {
+    if isEmpty(0) { return isMasked(Status.invalidOperation) }
+    return environment.raised.intersection(environment.unmasked).isDisjoint(
+      with: FloatingExceptions.all.subtracting(.precision))
+  }
+
+  /// As ``note(_:)`` for a store of ST(0); returns ``stores(_:)``.
   func noteStore(_ environment: FloatingEnvironment) -> Bool {
+    if isEmpty(0) { return stackFault(isOverflow: false) }
     var environment = environment
     let kept = environment.raised.intersection(environment.unmasked).intersection([.overflow, .underflow])
     if kept.rawValue != 0, environment.raised.isDisjoint(with: .precomputation) {

@@ -92,6 +92,9 @@ extension PropertyBuilder {
     rexW = size == 8
   }
 
+  /// REX.W.
+  mutating func widen() { rexW = !is32Bit }
+
   /// The opcode whose bit 0 says whether the operands are bytes.
   mutating func sized(_ bytes: UInt8...) {
     opcode = bytes

@@ -5,6 +5,10 @@ struct PropertyCase {
   var code: [UInt8] = []
   var general = [UInt64](repeating: 0, count: 16)
   var flags: UInt64 = 0
+  /// x87, SSE and AVX.
+  var extended = PropertyExtendedState()
+  /// What of the extended state the result may differ in.
+  var extendedTolerance = PropertyTolerance()
   /// What is put into the data pages: address and bytes.
   var patches: [Patch] = []
   var undefinedFlags: UInt64 = 0
@@ -23,4 +27,12 @@ enum PropertyFlag {
   static let of: UInt64 = 1 << 11
   static let status = cf | pf | af | zf | sf | of
   static let compared = status | df
+}
+
+/// What of the extended state an instruction leaves undefined, or only approximate.
+struct PropertyTolerance {
+  /// Bits of the x87 status word.
+  var undefinedStatus: UInt16 = 0
+  /// How many units in the last place ST(0) and ST(1) may be off.
+  var ulps: UInt64 = 0
 }

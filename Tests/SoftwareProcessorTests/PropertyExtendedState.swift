@@ -8,6 +8,32 @@ struct PropertyExtendedState: Equatable {
 
   private(set) var bytes: [UInt8]
 
+  /// Sentences on what differs from `expected`; the pointers to the last x87 instruction and operand, which processors
+  /// keep in different ways, are not compared.
+  func differences(from expected: PropertyExtendedState, _ tolerance: PropertyTolerance) -> [String] {
+    guard self != expected else { return [] }
+    var result: [String] = []
+    func compare<T: FixedWidthInteger>(_ name: String, _ actual: T, _ expected: T) {
+      guard actual != expected else { return }
+      result.append("\(name) is \(String(actual, radix: 16)), expected \(String(expected, radix: 16))")
+    }
+    compare("FCW", controlWord, expected.controlWord)
+    let defined = ~tolerance.undefinedStatus
+    compare("FSW", statusWord & defined, expected.statusWord & defined)
+    compare("FTW", tags, expected.tags)
+    compare("MXCSR", mxcsr, expected.mxcsr)
+    for index in 0..<8
+    where !self[st: index].isNear(expected[st: index], ulps: index < 2 ? tolerance.ulps : 0) {
+      result.append("ST(\(index)) is \(self[st: index]), expected \(expected[st: index])")
+    }
+    for register in 0..<16 {
+      for word in 0..<4 {
+        compare("YMM\(register), word \(word),", self[ymm: register, word], expected[ymm: register, word])
+      }
+    }
+    return result
+  }
+
   /// As FNINIT leaves the x87 FPU, and a reset MXCSR; all registers are zero.
   init() {
     bytes = [UInt8](repeating: 0, count: Self.size)
@@ -29,6 +55,25 @@ struct PropertyExtendedState: Equatable {
     copy(24..<28, if: ~0)
     copy(160..<416, if: 2)
     copy(576..<832, if: 4)
+  }
+
+  /// The image whose header has the components that are not in their initial configuration: what XRSTOR loads otherwise
+  /// counts as in use, whatever it is.
+  var image: [UInt8] {
+    var image = self
+    let initial = Self()
+    func differs(_ range: Range<Int>) -> Bool { bytes[range] != initial.bytes[range] }
+    var components: UInt64 = differs(0..<24) || differs(32..<160) ? 1 : 0
+    if differs(160..<416) { components |= 2 }
+    if differs(576..<832) { components |= 4 }
+    image[512] = components
+    return image.bytes
+  }
+
+  /// What `fill` writes into an image.
+  init(filledBy fill: (UnsafeMutableRawBufferPointer) -> Void) {
+    bytes = [UInt8](repeating: 0, count: Self.size)
+    bytes.withUnsafeMutableBytes(fill)
   }
 
   subscript<T: FixedWidthInteger>(_ offset: Int) -> T {
@@ -64,6 +109,14 @@ struct PropertyExtendedState: Equatable {
     }
   }
 
+  /// The x87 state, if it is not the initial one.
+  var summary: String {
+    guard self != PropertyExtendedState() else { return "" }
+    let stack = (0..<8).map { self[st: $0].description }.joined(separator: " ")
+    func hex(_ value: UInt16) -> String { String(value, radix: 16) }
+    return " FCW=\(hex(controlWord)) FSW=\(hex(statusWord)) FTW=\(hex(UInt16(tags))) \(stack)"
+  }
+
   // MARK: SSE and AVX
 
   var mxcsr: UInt32 {
@@ -83,7 +136,22 @@ struct PropertyExtendedState: Equatable {
 }
 
 /// An 80-bit x87 register.
-struct PropertyX87Value: Equatable {
+struct PropertyX87Value: Equatable, CustomStringConvertible {
   var significand: UInt64 = 0
   var signAndExponent: UInt16 = 0
+
+  var description: String {
+    String(signAndExponent, radix: 16) + ":" + String(significand, radix: 16)
+  }
+
+  /// Whether the two are at most `ulps` units in the last place apart.
+  func isNear(_ other: PropertyX87Value, ulps: UInt64) -> Bool {
+    if self == other { return true }
+    guard ulps > 0, (signAndExponent ^ other.signAndExponent) & 0x8000 == 0 else { return false }
+    func position(_ value: PropertyX87Value) -> UInt128 {
+      UInt128(value.signAndExponent & 0x7FFF) << 63 + UInt128(value.significand & ~(1 << 63))
+    }
+    let (a, b) = (position(self), position(other))
+    return (a > b ? a - b : b - a) <= UInt128(ulps)
+  }
 }

@@ -3,13 +3,17 @@ struct PropertyFamily: Sendable {
   var name: String
   /// The feature that the host must have, by the name of /proc/cpuinfo.
   var feature: Substring?
+  /// Whether an instruction of it stores to memory in several parts.
+  var storesInParts = false
   var build: @Sendable (inout PropertyBuilder) -> Void
 
   init(
-    _ name: String, feature: Substring? = nil, _ build: @escaping @Sendable (inout PropertyBuilder) -> Void
+    _ name: String, feature: Substring? = nil, storesInParts: Bool = false,
+    _ build: @escaping @Sendable (inout PropertyBuilder) -> Void
   ) {
     self.name = name
     self.feature = feature
+    self.storesInParts = storesInParts
     self.build = build
   }
 

@@ -124,7 +124,7 @@ final class PropertyHostCPU {
       pointer(Context.general).storeBytes(of: value, toByteOffset: number * 8, as: UInt64.self)
     }
     pointer(Context.flags).storeBytes(of: registers.flags, as: UInt64.self)
-    copy(registers.extended.bytes, to: pointer(Context.extended))
+    copy(registers.extended.image, to: pointer(Context.extended))
     typealias Stub = @convention(c) () -> Void
     unsafeBitCast(UInt(PropertyLayout.stub), to: Stub.self)()
     memset(instruction, 0xCC, code.count)

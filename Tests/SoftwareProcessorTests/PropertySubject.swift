@@ -37,11 +37,13 @@ final class PropertyBareSubject: PropertySubject {
       processor.registers[register] = start.general[Int(register.rawValue)]
     }
     processor.rflags = start.flags
+    start.extended.bytes.withUnsafeBytes { processor.loadExtendedState($0) }
     processor.rip = start.rip
     let outcome = processor.run(budget)
     processor.place([UInt8](repeating: 0xCC, count: code.count), at: PropertyLayout.instruction)
     let general = GeneralRegister.allCases.map { processor.registers[$0] }
-    let registers = PropertyRegisters(general: general, flags: processor.rflags, rip: processor.rip)
+    var registers = PropertyRegisters(general: general, flags: processor.rflags, rip: processor.rip)
+    registers.extended = PropertyExtendedState(filledBy: { processor.saveExtendedState(to: $0) })
     switch outcome {
     case .ran: return PropertyOutcome(registers: registers, vector: nil)
     case .exception(let vector):
@@ -68,6 +70,8 @@ final class PropertyGuestSubject: PropertySubject {
     guest.enterUserMode()
     guest.enableEPT()
     guest.vmcs[.exceptionBitmap] = 0xFFFF_FFFF
+    guest.vmcs[.guestCR4] |= CR4([.osfxsr, .osxmmexcpt, .osxsave]).rawValue
+    _ = guest.cpu.writeXCR0(ExtendedStateComponent.user)
     let user: UInt64 = 5
     let userWritable: UInt64 = 7
     // Linear 1000_0000H is entry 128 of the first page directory.
@@ -96,12 +100,14 @@ final class PropertyGuestSubject: PropertySubject {
     guest.vmcs[.guestRSP] = start.general[Int(GeneralRegister.rsp.rawValue)]
     guest.vmcs[.guestRIP] = start.rip
     guest.vmcs[.guestRFLAGS] = start.flags
+    start.extended.bytes.withUnsafeBytes { guest.cpu.loadExtendedState($0) }
     let outcome = guest.run(limit: UInt64(budget))
     guest.place([UInt8](repeating: 0xCC, count: code.count), at: place)
     var general = GeneralRegister.allCases.map { guest.registers[$0] }
     general[Int(GeneralRegister.rsp.rawValue)] = guest.vmcs[.guestRSP]
-    let registers = PropertyRegisters(
+    var registers = PropertyRegisters(
       general: general, flags: guest.vmcs[.guestRFLAGS], rip: guest.vmcs[.guestRIP])
+    registers.extended = PropertyExtendedState(filledBy: { guest.cpu.saveExtendedState(to: $0) })
     guard outcome != .stopped(.instructionLimit) else {
       return PropertyOutcome(registers: registers, vector: nil)
     }
