@@ -68,7 +68,7 @@ enum MSRPolicy {
   /// MSR_PLATFORM_INFO: a maximum non-turbo ratio of 30 (3 GHz of 100 MHz), which nothing else is derived from.
   static let platformInformation: UInt64 = 30 << 8
 
-  static let rows: InlineArray<32, MSRRow> = [
+  static let rows: InlineArray<33, MSRRow> = [
     MSRRow(.timeStampCounter, .timeStampCounter, writes: .any),
     MSRRow(.tscDeadline, .localAPIC, writes: .any),
     MSRRow(.tscAdjust, .timeStampAdjustment, writes: .any),
@@ -79,6 +79,7 @@ enum MSRPolicy {
     MSRRow(.biosUpdateTrigger, .constant(0), writes: .any),
     MSRRow(.mcgCapability, .constant(0), writes: .never),
     MSRRow(.mcgStatus, .stored(0), writes: .any),
+    MSRRow(.archCapabilities, .constant(CPUIDPolicy.archCapabilities), writes: .never),
     MSRRow(.mtrrCapability, .constant(mtrrCapability), writes: .never),
     MSRRow(.mtrrDefaultType, .stored(1), writes: .defaultMemoryType),
     MSRRow(.smiCount, .constant(0), writes: .never),

@@ -47,7 +47,11 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     guard try BootInformation(layout, commandLine: configuration.commandLine).write(to: ram) else {
       throw MachineError.memorySize(configuration.memorySize)
     }
-    self.vmcs01s = try Self.makeVMCS01s(processorCount, layout, pool, processor)
+    let board = BoardConfiguration(configuration, layout, ram)
+    guard ram.writeFirmwareTables(board) != nil else {
+      throw MachineError.memorySize(configuration.memorySize)
+    }
+    self.vmcs01s = try Self.makeVMCS01s(configuration, layout, pool, processor)
     VMCS01Builder(capabilities: processor.capabilities, vmcs: vmcs01s[0])
       .writeInitialState(plan, registers: processor.registers)
     self.configuration = configuration
@@ -55,8 +59,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     self.ram = ram
     self.pool = pool
     self.devices = MachineDevices(
-      BoardConfiguration(configuration, layout), clock: processor.clock,
-      frequency: configuration.costs.frequency)
+      board, clock: processor.clock, frequency: configuration.costs.frequency)
   }
 
   deinit { pool.deallocate() }
@@ -69,7 +72,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
 
   /// The VMCSs share ept01 and the MSR bitmap. The virtual CPUs but the first wait for a start-up IPI.
   private static func makeVMCS01s(
-    _ count: Int, _ layout: MachineLayout, _ pool: PagePool, _ processor: P
+    _ configuration: MachineConfiguration, _ layout: MachineLayout, _ pool: PagePool, _ processor: P
   ) throws(MachineError) -> [VMCS] {
     let exhausted = MachineError.noMemory("the pool of L0's own pages is too small for ept01")
     guard let msrBitmap = pool.allocate(), let ept01 = EPT01Builder(pool: pool).build(layout) else {
@@ -77,12 +80,15 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     }
     MSRPolicy.fillBitmap(msrBitmap.bytes)
     let pages = VMCS01Pages(ept01: ept01, msrBitmap: msrBitmap.address)
+    let features = configuration.features(on: processor.features)
+    let count = configuration.processorCount
     var vmcss: [VMCS] = []
     for number in 0..<count {
       guard let page = pool.allocate() else { throw exhausted }
       let builder = VMCS01Builder(
         capabilities: processor.capabilities, vmcs: VMCS(region: page.bytes))
       try builder.writeControls(pages, processor: number, of: count)
+      builder.own(cr4BitsMissingIn: features)
       builder.vmcs[.guestPAT] = MSRPolicy.resetPAT
       if number > 0 { builder.writeResetState() }
       vmcss.append(builder.vmcs)
@@ -99,7 +105,9 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     for (number, vmcs01) in vmcs01s.enumerated() {
       do throws(NestedSetupError) {
         let vmx = try VirtualVMX(
-          vmcs01: vmcs01, registers: processor.registers, processor: processor.capabilities, memory: ram,
+          vmcs01: vmcs01, registers: processor.registers,
+          processor: processor.capabilities.restricted(to: configuration.features(on: processor.features)),
+          memory: ram,
           pages: pool, policy: configuration.nested, physicalAddressWidth: L1RAM.physicalAddressWidth)
         processors.append(
           VirtualCPU(
@@ -142,8 +150,16 @@ final class StopRequest: Sendable {
 }
 
 extension BoardConfiguration {
-  init(_ configuration: MachineConfiguration, _ layout: MachineLayout) {
+  init(_ configuration: MachineConfiguration, _ layout: MachineLayout, _ ram: L1RAM) {
     self.init(lowMemory: layout.low.size)
+    memory = ram
+    clockStart = configuration.clockStart
+    firmwareFiles = configuration.firmwareFiles
+    virtioDevices = configuration.disks.prefix(MachineConfiguration.maximumDiskCount).map { VirtioBlock($0) }
+    if let consoleOutput = configuration.consoleOutput {
+      virtioDevices.append(VirtioConsole(sink: consoleOutput))
+    }
+    virtioDevices.append(VirtioEntropy())
     highMemory = layout.high.size
     processorCount = configuration.processorCount
     serialOutput = configuration.serialOutput

@@ -1,12 +1,19 @@
 import CostModel
 import NestedVMX
+import Platform
 import Trace
+import X86
 
 // The words of the nested core that a configuration is written in.
 public typealias NestedPolicy = NestedVMX.NestedPolicy
 public typealias VMCSAccessModel = NestedVMX.VMCSAccessModel
 public typealias ShadowedFieldSet = NestedVMX.ShadowedFieldSet
 public typealias EPTCompositionPolicy = NestedVMX.EPTCompositionPolicy
+
+// The words of the platform that a configuration is written in.
+public typealias ProcessorModel = Platform.ProcessorModel
+public typealias BlockStorage = Platform.BlockStorage
+public typealias FirmwareFile = Platform.FirmwareFile
 
 /// What a machine is made of.
 public struct MachineConfiguration: Sendable {
@@ -20,6 +27,16 @@ public struct MachineConfiguration: Sendable {
   public var memorySize: UInt64 = 256 << 20
   /// The number of virtual CPUs, from 1 to ``maximumProcessorCount``.
   public var processorCount = 1
+  /// What CPUID says that the virtual CPUs are.
+  public var model = ProcessorModel.standard
+  /// What the real-time clock says as the machine starts, in seconds since 1970-01-01T00:00:00 UTC.
+  public var clockStart = MachineConfiguration.defaultClockStart
+  /// The disks, each a virtio block device.
+  public var disks: [any BlockStorage & Sendable] = []
+  /// Receives each byte that the guest writes to its virtio console, on the thread of the run; nil for no such console.
+  public var consoleOutput: (@Sendable (UInt8) -> Void)?
+  /// What the guest finds by name in the firmware configuration device.
+  public var firmwareFiles: [FirmwareFile] = []
   /// How L0 runs the nested machine.
   public var nested = NestedPolicy(eptComposition: .ahead)
   /// The number of guest instructions after which the run stops, or nil for none.
@@ -38,10 +55,18 @@ public struct MachineConfiguration: Sendable {
   /// The largest memory that a machine can have.
   public static let maximumMemory: UInt64 = 1 << 40
 
+  /// The greatest number of disks: the virtio devices that a machine can have, less a console and an entropy source.
+  public static let maximumDiskCount = PlatformAddresses.virtioLimit - 2
+  /// 2026-01-01T00:00:00 UTC, a fixed date, so that runs repeat.
+  public static let defaultClockStart = BoardConfiguration.defaultClockStart
+
   /// The greatest number of virtual CPUs.
   public static let maximumProcessorCount = 64
 
   public init(image: GuestImage) { self.image = image }
+
+  /// What the virtual CPUs have on a processor that has `available`.
+  func features(on available: ProcessorFeatures) -> ProcessorFeatures { model.features(on: available) }
 }
 
 /// Why a machine could not be made. Each is one line that says what was expected.

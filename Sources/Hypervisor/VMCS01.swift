@@ -59,6 +59,11 @@ struct VMCS01Builder {
     writeHostState()
   }
 
+  /// Makes L0 see every write of CR4 that sets a bit which a processor with `features` does not have.
+  func own(cr4BitsMissingIn features: ProcessorFeatures) {
+    vmcs[.cr4GuestHostMask] |= capabilities.cr4Fixed1 & ~features.controlRegister4.rawValue
+  }
+
   /// What L0 wants set, or a sentence naming what the processor lacks of it.
   private func adjusted<Word: ControlWord>(_ wanted: Word) throws(MachineError) -> Word {
     guard capabilities.allows(wanted) else {

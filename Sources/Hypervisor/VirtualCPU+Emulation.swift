@@ -1,4 +1,5 @@
 import NestedVMX
+import Platform
 import Processor
 import Trace
 import VMX
@@ -48,13 +49,14 @@ extension VirtualCPU {
 
   private func emulateCPUID() {
     let guest = guest
-    var result = cpuid.result(
-      leaf: UInt32(truncatingIfNeeded: guest[.rax]), subleaf: UInt32(truncatingIfNeeded: guest[.rcx]))
-    if UInt32(truncatingIfNeeded: guest[.rax]) == CPUIDLeaf.features,
-      guest.visibleCR4.contains(.osxsave)
-    {
-      result.ecx |= CPUIDFeaturesECX.osxsave.rawValue
+    let leaf = UInt32(truncatingIfNeeded: guest[.rax])
+    var circumstances = CPUIDPolicy.Circumstances(cr4: guest.visibleCR4)
+    if leaf == CPUIDLeaf.extendedState {
+      circumstances.xcr0 = processor.xcr0
+      circumstances.xss = processor.readMSR(ModelSpecificRegister.xss.rawValue) ?? 0
     }
+    let result = cpuid.result(
+      leaf: leaf, subleaf: UInt32(truncatingIfNeeded: guest[.rcx]), circumstances)
     registers.pointee.rax = UInt64(result.eax)
     registers.pointee.rbx = UInt64(result.ebx)
     registers.pointee.rcx = UInt64(result.ecx)
@@ -72,7 +74,9 @@ extension VirtualCPU {
   private func emulateXSETBV() {
     let guest = guest
     let value = guest[.rdx] << 32 | guest[.rax] & 0xFFFF_FFFF
-    guard UInt32(truncatingIfNeeded: guest[.rcx]) == 0, processor.writeXCR0(value) else {
+    guard UInt32(truncatingIfNeeded: guest[.rcx]) == 0, value & ~cpuid.features.components == 0,
+      processor.writeXCR0(value)
+    else {
       return guest.raise(.generalProtection)
     }
     guest.completeInstruction()

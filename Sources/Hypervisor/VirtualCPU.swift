@@ -72,8 +72,12 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     self.prices = configuration.costs.prices
     self.work = .allocate(capacity: 1)
     self.work.initialize(to: RunningGuest.HandlerWork())
-    self.cpuid = CPUIDPolicy(frequency: configuration.costs.frequency)
-    self.cr4Supported = processor.capabilities.cr4Fixed1 & ~CR4.smxe.rawValue
+    let cpuid = CPUIDPolicy(
+      frequency: configuration.costs.frequency, model: configuration.model, available: processor.features,
+      processor: number, count: configuration.processorCount)
+    self.cpuid = cpuid
+    self.cr4Supported =
+      processor.capabilities.cr4Fixed1 & cpuid.features.controlRegister4.rawValue
     self.vmx = vmx
     self.log = ExitLog(mode: configuration.trace, processor: UInt8(clamping: number))
     self.watch = configuration.watched.map { VMCSWatch($0) }

@@ -12,6 +12,8 @@ public protocol VMXProcessor: AnyObject {
   var name: StaticString { get }
   /// What the VMX capability MSRs of this processor say.
   var capabilities: VMXCapabilities { get }
+  /// The features that guests find on it, as far as the processor alone brings them.
+  var features: ProcessorFeatures { get }
   /// L0-physical memory.
   var memory: PhysicalMemory { get }
   /// The registers that a VMCS does not hold.

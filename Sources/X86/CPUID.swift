@@ -18,6 +18,7 @@ public enum CPUIDLeaf {
   @inlinable public static var extendedMaximum: UInt32 { 0x8000_0000 }
   @inlinable public static var extendedSignature: UInt32 { 0x8000_0001 }
   @inlinable public static var brandString: UInt32 { 0x8000_0002 }
+  @inlinable public static var cacheSizes: UInt32 { 0x8000_0006 }
   @inlinable public static var advancedPower: UInt32 { 0x8000_0007 }
   @inlinable public static var addressSizes: UInt32 { 0x8000_0008 }
 }
@@ -172,6 +173,20 @@ public struct CPUIDExtendedFeaturesECX: OptionSet, Hashable, Sendable {
   @inlinable public static var movdir64b: Self { Self(rawValue: 1 << 28) }
   @inlinable public static var enqcmd: Self { Self(rawValue: 1 << 29) }
   @inlinable public static var pks: Self { Self(rawValue: 1 << 31) }
+}
+
+/// Leaf 7, subleaf 0, EDX.
+///
+/// Source: SDM volume 2, "CPUID—CPU Identification".
+public struct CPUIDExtendedFeaturesEDX: OptionSet, Hashable, Sendable {
+  public var rawValue: UInt32
+
+  @inlinable
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  @inlinable public static var fastShortREPMOV: Self { Self(rawValue: 1 << 4) }
+  @inlinable public static var serialize: Self { Self(rawValue: 1 << 14) }
+  @inlinable public static var archCapabilities: Self { Self(rawValue: 1 << 29) }
 }
 
 /// Leaf 0x8000_0001, EDX.

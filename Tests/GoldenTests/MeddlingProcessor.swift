@@ -21,6 +21,7 @@ final class MeddlingProcessor: VMXProcessor {
 
   var name: StaticString { "meddling" }
   var capabilities: VMXCapabilities { inner.capabilities }
+  var features: ProcessorFeatures { inner.features }
   var memory: PhysicalMemory { inner.memory }
   var registers: UnsafeMutablePointer<RegisterFile> { inner.registers }
   var clock: UnsafeMutablePointer<VirtualClock> { inner.clock }

@@ -1,0 +1,24 @@
+import VMX
+import X86
+
+extension VMXCapabilities {
+  /// Without what depends on features that a processor with `features` lacks: VM-execution controls for instructions
+  /// that it does not have, and bits of CR4.
+  ///
+  /// Source: SDM volume 3, "Secondary Processor-Based VM-Execution Controls" and "VMX-Fixed Bits in CR4".
+  func restricted(to features: ProcessorFeatures) -> VMXCapabilities {
+    var missing: SecondaryProcessorBasedControls = []
+    if !features.signatureEDX.contains(.rdtscp) && !features.extendedECX.contains(.rdpid) {
+      missing.insert(.enableRDTSCP)
+    }
+    if !features.extendedEBX.contains(.invpcid) { missing.insert(.enableINVPCID) }
+    if !features.featuresECX.contains(.rdrand) { missing.insert(.rdrandExiting) }
+    if !features.extendedEBX.contains(.rdseed) { missing.insert(.rdseedExiting) }
+    if !features.extendedState.contains(.xsaves) { missing.insert(.enableXSAVES) }
+    if !features.extendedECX.contains(.waitpkg) { missing.insert(.enableUserWaitAndPause) }
+    var restricted = self
+    restricted.secondaryProcessorBased &= ~(UInt64(missing.rawValue) << 32)
+    restricted.cr4Fixed1 &= features.controlRegister4.union(.smxe).rawValue | cr4Fixed0
+    return restricted
+  }
+}

@@ -1,0 +1,41 @@
+import X86
+
+/// A processor that a machine can be told to look like: what CPUID says of it, as far as the processor that the machine
+/// runs on has it.
+public struct ProcessorModel: Sendable {
+  /// The name that a user selects it by.
+  public let name: String
+  /// What it is, for people.
+  public let title: String
+  /// Family, model and stepping, as leaf 1 has them in EAX.
+  let signature: UInt32
+  /// What its counterpart in silicon has, beside what L0 gives to every model.
+  let features: ProcessorFeatures
+
+  /// The model that a machine has unless it is told otherwise: the first with VMCS shadowing.
+  public static let standard = haswell
+
+  /// The model called `name`, or nil.
+  public static func named(_ name: String) -> ProcessorModel? { all.first { $0.name == name } }
+
+  /// What a machine of this model has on a processor that has `available`.
+  public func features(on available: ProcessorFeatures) -> ProcessorFeatures {
+    features.intersection(available).union(Self.virtualized)
+  }
+
+  /// What L0 itself gives to every model, be its counterpart ever so old: the local APIC with x2APIC and TSC deadline,
+  /// the MSRs of memory types and of the adjusted time-stamp counter, MONITOR, VMX. And since nothing here speculates,
+  /// the register in which a processor says so.
+  static let virtualized = ProcessorFeatures(
+    featuresECX: [.monitor, .vmx, .x2apic, .tscDeadline, .hypervisor],
+    featuresEDX: [.apic, .mtrr, .mca, .mce],
+    extendedEBX: [.tscAdjust], extendedEDX: [.archCapabilities])
+
+  /// The bits of CR4 that a machine of this model has on a processor that has `available`.
+  public func controlRegister4(on available: ProcessorFeatures) -> CR4 {
+    features(on: available).controlRegister4
+  }
+
+  /// The user components that its XCR0 can have.
+  public func components(on available: ProcessorFeatures) -> UInt64 { features(on: available).components }
+}
