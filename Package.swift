@@ -58,8 +58,13 @@ let rooms: [Room] = [
       "ExitAnalysis", "Report", .product(name: "Yams", package: "Yams"),
     ],
     // Images is a link to Guests/Images: the program carries its guests, wherever it is run from.
-    exclude: ["Images/SHA256SUMS"],
-    resources: [.embedInCode("Images/minimal.elf"), .embedInCode("Images/minimal-broken.elf")]),
+    // CostTables likewise to Experiments/CostTables.
+    exclude: ["Images/SHA256SUMS", "CostTables/README.md"],
+    resources: [.embedInCode("Images/minimal.elf"), .embedInCode("Images/minimal-broken.elf")]
+      + [
+        "reference", "paxville", "woodcrest", "harpertown", "nehalem", "sandybridge", "haswell", "skylake",
+        "icelake",
+      ].map { .embedInCode("CostTables/\($0).yaml") }),
 ]
 
 let command: Target = .executableTarget(

@@ -1,3 +1,4 @@
+import ExitAnalysis
 import Trace
 import VMX
 
@@ -6,13 +7,10 @@ import VMX
 /// Each hardware exit is a `kvm_exit` of L0, each VM entry a `kvm_entry`; an exit of L2 is a `kvm_nested_vmexit` too, and
 /// a `kvm_nested_vmexit_inject` if L1 gets it; a VMLAUNCH or VMRESUME that enters L2 is a `kvm_nested_vmenter`. What a
 /// trace does not hold (info2, interrupt information) is 0. Lines are in the order of time: the exits of a tree wait for
-/// its root, ``waitLimit`` at the most.
+/// its root (``TreeBuffer``).
 public struct KVMTracepoints: TraceExport {
-  /// A tree of more exits than this is written before its root.
-  static let waitLimit = 1 << 20
-
   private let frequency: UInt64
-  private var waiting: [ExitEvent] = []
+  private var buffer = TreeBuffer()
 
   /// `frequency` is the number of virtual cycles per second.
   public init(frequency: UInt64) { self.frequency = max(1, frequency) }
@@ -22,28 +20,17 @@ public struct KVMTracepoints: TraceExport {
   }
 
   public mutating func append(_ event: ExitEvent, to output: inout [UInt8]) {
-    if event.from == .l1, event.tree != ExitEvent.noTree, waiting.count < Self.waitLimit {
-      waiting.append(event)
-      return
-    }
-    if event.isTreeRoot {
-      write(event, to: &output)
-      releaseWaiting(to: &output)
-    } else {
-      releaseWaiting(to: &output)
-      write(event, to: &output)
-    }
+    var ready: [ExitEvent] = []
+    buffer.add(event) { ready += [$0] + $1 }
+    for event in ready { write(event, to: &output) }
   }
 
   public mutating func closing() -> [UInt8] {
+    var ready: [ExitEvent] = []
+    buffer.finish { event, _ in ready.append(event) }
     var output: [UInt8] = []
-    releaseWaiting(to: &output)
+    for event in ready { write(event, to: &output) }
     return output
-  }
-
-  private mutating func releaseWaiting(to output: inout [UInt8]) {
-    for event in waiting { write(event, to: &output) }
-    waiting.removeAll(keepingCapacity: true)
   }
 
   private func write(_ event: ExitEvent, to output: inout [UInt8]) {

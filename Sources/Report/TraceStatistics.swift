@@ -1,5 +1,6 @@
 import CostModel
 import ExitAnalysis
+import NestedVMX
 import Trace
 import VMX
 
@@ -12,7 +13,12 @@ public struct TraceStatistics: Sendable {
   static let listedFields = 16
 
   public let description: TraceDescription
+  /// The name of the cost table that the times follow.
+  public let costTable: String
   private let prices: CostPrices
+  private let frequency: UInt64
+  private var repricing: Repricing?
+  private var work: WorkByItem
   private var statistics = ExitStatistics()
   private var phases: PhaseBreakdown
   private var fields = FieldCounts()
@@ -20,26 +26,47 @@ public struct TraceStatistics: Sendable {
   private var lastCycle: UInt64 = 0
   private var ending: TraceEnding?
 
-  public init(_ description: TraceDescription) {
+  /// The statistics of a trace as it is, or as it would be under `costs`.
+  public init(_ description: TraceDescription, under costs: CostTable? = nil) {
+    let recorded = description.prices
     self.description = description
-    prices = CostPrices { description[TraceDescription.Key.pricePrefix + $0.rawValue].flatMap { UInt64($0) } }
+    costTable = costs?.name ?? description[TraceDescription.Key.costTable] ?? "unknown"
+    prices = costs?.prices ?? recorded
+    frequency = costs?.frequency ?? description.frequency
+    work = WorkByItem(areMemoryAccesses: description.areMemoryAccesses)
     phases = PhaseBreakdown(prices)
+    repricing = costs.map {
+      Repricing(from: recorded, to: $0.prices, areMemoryAccesses: description.areMemoryAccesses)
+    }
   }
 
   /// Takes the next event.
   public mutating func add(_ event: ExitEvent) {
+    lastCycle = event.end
+    guard var repricing else { return take(event) }
+    self.repricing = nil
+    var ready: [ExitEvent] = []
+    repricing.add(event) { ready.append($0) }
+    self.repricing = repricing
+    for event in ready { take(event) }
+  }
+
+  private mutating func take(_ event: ExitEvent) {
     statistics.add(event)
     phases.add(event)
     fields.add(event)
     trees.add(event)
-    lastCycle = event.end
+    work.add(event)
   }
 
   /// Takes the end of the trace.
   public mutating func finish(_ ending: TraceEnding) {
     self.ending = ending
     if case .complete(let summary) = ending { lastCycle = summary.cycles }
-    phases.finish(at: lastCycle)
+    var ready: [ExitEvent] = []
+    let end = repricing?.finish(at: lastCycle) { ready.append($0) } ?? lastCycle
+    for event in ready { take(event) }
+    phases.finish(at: end)
   }
 
   private var multiplication: Multiplication { trees.multiplication }
@@ -57,7 +84,8 @@ public struct TraceStatistics: Sendable {
     if !trees.sizes.isEmpty {
       text += "\nHardware exits per L2 exit that L1 handled:\n\n" + sizeTable.rendered()
     }
-    text += "\nVirtual time by phase:\n\n" + phaseTable.rendered()
+    text += "\nVirtual time by phase, cost table \(costTable):\n\n" + phaseTable.rendered()
+    text += "\nVirtual time by price:\n\n" + priceTable.rendered()
     if !fields.rows.isEmpty {
       text += "\nVMREADs and VMWRITEs that exited, by field:\n\n" + fieldTable.rendered()
     }
@@ -68,7 +96,7 @@ public struct TraceStatistics: Sendable {
   private var summarySentence: String? {
     guard case .complete(let summary) = ending else { return nil }
     var text = "\(grouped(statistics.count)) exits, \(grouped(summary.instructions)) guest instructions, "
-    text += "\(grouped(summary.cycles)) virtual cycles; \(summary.sentence)"
+    text += "\(grouped(phases.total)) virtual cycles; \(summary.sentence)"
     if summary.droppedEvents > 0 { text += "\n\(grouped(summary.droppedEvents)) exits are not in the trace" }
     return text
   }
@@ -110,6 +138,26 @@ public struct TraceStatistics: Sendable {
     return table
   }
 
+  /// An item's share is also how far the result moves with its price: a tenth more of the price is a tenth of the share.
+  private var priceTable: TextTable {
+    var table = TextTable(columns: [
+      .init("item"), .init("count", .right), .init("price", .right), .init("cycles", .right),
+      .init("share", .right),
+    ])
+    for item in CostItem.allCases where work[item] > 0 {
+      let cycles = work[item] &* prices.cycles(item)
+      table.append([
+        item.rawValue, grouped(work[item]), grouped(prices.cycles(item)), grouped(cycles),
+        share(cycles, phases.total),
+      ])
+    }
+    let priced = CostItem.allCases.reduce(UInt64(0)) { $0 &+ work[$1] &* prices.cycles($1) }
+    let rest = phases.total &- priced
+    table.append(["instructions and idle", "", "", grouped(rest), share(rest, phases.total)])
+    table.setTotals(["total", "", "", grouped(phases.total), ""])
+    return table
+  }
+
   private var fieldTable: TextTable {
     var table = TextTable(columns: [.init("field"), .init("reads", .right), .init("writes", .right)])
     for row in fields.rows.prefix(Self.listedFields) {
@@ -134,7 +182,7 @@ public struct TraceStatistics: Sendable {
   }
 
   private func microseconds(_ cycles: Double) -> String {
-    decimal(cycles / Double(description.frequency) * 1e6, places: 2) + "us"
+    decimal(cycles / Double(frequency) * 1e6, places: 2) + "us"
   }
 
   // MARK: For programs
@@ -150,6 +198,12 @@ public struct TraceStatistics: Sendable {
       "treeSizes": .array(
         trees.sizes.map { ["exits": .string($0.size), "trees": .unsigned($0.count)] }),
       "virtualCycles": .unsigned(phases.total),
+      "costTable": .string(costTable),
+      "prices": .object(
+        CostItem.allCases.map {
+          .init(
+            $0.rawValue, ["count": .unsigned(work[$0]), "price": .unsigned(prices.cycles($0))])
+        }),
       "phases": .object(Phase.allCases.map { .init("\($0.key)", .unsigned(phases[$0])) }),
       "fields": .array(
         fields.rows.map {
@@ -172,5 +226,15 @@ public struct TraceStatistics: Sendable {
       "leastCycles": .unsigned(row.span.least), "mostCycles": .unsigned(row.span.most),
       "meanCycles": .number(row.span.mean), "hostCycles": .unsigned(row.host.total),
     ]
+  }
+}
+
+extension TraceDescription {
+  /// The prices that the trace was made with; 0 for what it does not say.
+  public var prices: CostPrices { CostPrices { self[Key.pricePrefix + $0.rawValue].flatMap { UInt64($0) } } }
+
+  /// Whether L1's accesses of its VMCS that do not exit are memory accesses.
+  var areMemoryAccesses: Bool {
+    self[Key.vmcsAccess].flatMap(VMCSAccessModel.init(rawValue:))?.isMemoryAccess ?? false
   }
 }

@@ -19,6 +19,8 @@ public struct TraceDescription: Equatable, Sendable {
     public static let costTable = "costTable"
     /// Before an item of the cost table: its price in that run.
     public static let pricePrefix = "price."
+    /// How L1 reaches vmcs12.
+    public static let vmcsAccess = "vmcsAccess"
     /// What was run.
     public static let guest = "guest"
     public static let workload = "workload"

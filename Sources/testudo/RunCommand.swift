@@ -1,4 +1,5 @@
 import ArgumentParser
+import CostModel
 import Experiments
 import Foundation
 import Hypervisor
@@ -63,6 +64,13 @@ struct RunCommand: ParsableCommand {
       valueName: "model"),
     transform: RunCommand.access)
   var vmcsAccess = VMCSAccess(.off)
+
+  @Option(
+    help: ArgumentHelp(
+      "What virtual time things take: \(CostTableCatalog.names.joined(separator: ", ")), or a YAML file.",
+      valueName: "table"),
+    transform: CostTableCatalog.table)
+  var costs = CostTable.reference
 
   @Option(help: "When ept02 gets its mappings: before L2 needs them, or by an exit of L2 for each page.")
   var eptComposition = EPTCompositionPolicy.ahead
@@ -174,7 +182,7 @@ struct RunCommand: ParsableCommand {
     var entries: [TraceDescription.Entry] = [
       .init(Key.guest, guest), .init("commandLine", configuration.commandLine),
       .init("memory", "\(configuration.memorySize)"), .init("processor", processor.rawValue),
-      .init("vmcsAccess", vmcsAccess.name),
+      .init(Key.vmcsAccess, vmcsAccess.name),
       .init("eptComposition", configuration.nested.eptComposition.rawValue),
       .init(Key.costTable, costs.name), .init(Key.frequency, "\(costs.frequency)"),
     ]
@@ -193,6 +201,7 @@ struct RunCommand: ParsableCommand {
     configuration.processorCount = cpus
     vmcsAccess.apply(to: &configuration.nested)
     configuration.nested.eptComposition = eptComposition
+    configuration.costs = costs
     configuration.instructionLimit = limitInstructions
     configuration.serialOutput = { console.receive($0) }
     return configuration

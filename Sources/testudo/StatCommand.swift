@@ -1,4 +1,6 @@
 import ArgumentParser
+import CostModel
+import Experiments
 import Report
 import Trace
 
@@ -15,12 +17,19 @@ struct StatCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("A trace, as 'testudo run --trace' writes it.", valueName: "file.trace"))
   var file: String
 
+  @Option(
+    help: ArgumentHelp(
+      "Price the trace again: \(CostTableCatalog.names.joined(separator: ", ")), or a YAML file.",
+      valueName: "table"),
+    transform: CostTableCatalog.table)
+  var costs: CostTable?
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
   func run() throws {
     var input = try TraceInput(file)
-    var statistics = TraceStatistics(input.description)
+    var statistics = TraceStatistics(input.description, under: costs)
     statistics.finish(try input.forEach { event throws(CommandError) in statistics.add(event) })
     try Output.write(json ? statistics.json.text(indent: 2) + "\n" : statistics.text())
   }
