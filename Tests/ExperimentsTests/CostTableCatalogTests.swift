@@ -32,12 +32,12 @@ import Testing
   }
 
   @Test(arguments: [
-    ("cycles: 1300", "cycles: -1", "t.yaml:6: cycles: expected a whole number from 0, found -1"),
-    ("item: vmExit", "item: vmexit", "t.yaml:5: item: expected one of vmExit"),
-    ("item: vmExit", "item: vmEntry", "t.yaml:5: figures: the cost table has no figure for vmExit"),
-    ("cycles: 1300", "cycles: 99999999999", "t.yaml:5: figures: the cost of vmExit"),
+    ("cycles: 1300", "cycles: -1", "t.yaml:7: cycles: expected a whole number from 0, found -1"),
+    ("item: vmExit", "item: vmexit", "t.yaml:6: item: expected one of vmExit"),
+    ("item: vmExit", "item: vmEntry", "t.yaml:6: figures: the cost table has no figure for vmExit"),
+    ("cycles: 1300", "cycles: 99999999999", "t.yaml:6: figures: the cost of vmExit"),
     ("frequency: 1000000000", "frequency: 0", "t.yaml:4: frequency: expected a whole number from 1"),
-    ("certainty: derived", "certainty: sure", "t.yaml:7: certainty: expected one of published"),
+    ("certainty: derived", "certainty: sure", "t.yaml:8: certainty: expected one of published"),
   ])
   func mistakeIsNamed(_ original: String, _ replacement: String, _ message: String) throws {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

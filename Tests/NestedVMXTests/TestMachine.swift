@@ -229,9 +229,8 @@ extension TestMachine {
     guard vmx.isShadowing,
       let page = pages.pointer(to: PhysicalAddress(vmcs01[.vmcsLinkPointer]))
     else { return }
-    for position in 0..<ShadowedFields.writable.count {
-      let field = ShadowedFields.writable[position]
-      VMCS(region: page)[field] = vmcs12[field]
+    for row in 0..<VMCSField.count {
+      VMCS(region: page)[VMCSField.rows[row].field] = vmcs12[VMCSField.rows[row].field]
     }
   }
 }

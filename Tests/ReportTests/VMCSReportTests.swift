@@ -14,7 +14,7 @@ import VMX
     var first = VMCSDump(kind: .vmcs01)
     var second = VMCSDump(kind: .vmcs12)
     first[.pinBasedControls] = UInt64(PinBasedControls.nmiExiting.rawValue)
-    second[.pinBasedControls] = UInt64(PinBasedControls.virtualNMIs.rawValue)
+    second[.pinBasedControls] = UInt64(PinBasedControls.activatePreemptionTimer.rawValue)
     first[.exceptionBitmap] = 1 << 14
     second[.exceptionBitmap] = 1 << 3
     second[.guestRIP] = 0x1000
@@ -26,14 +26,14 @@ import VMX
     #expect(try Self.row(table, .guestRIP).vmcs02 == 0x1000)
     #expect(try Self.row(table, .hostRIP).vmcs02 == 0x2000)
     let pin = try Self.row(table, .pinBasedControls)
-    #expect(pin.vmcs02 == 0x3E)
+    #expect(pin.vmcs02 == 0x5E)
     #expect(pin.origins.first { $0.origin == .l0 }?.bits == 8)
-    #expect(pin.origins.first { $0.origin == .l1 }?.bits == 0x20)
+    #expect(pin.origins.first { $0.origin == .l1 }?.bits == 0x40)
     #expect(pin.origins.first { $0.origin == .processor }?.bits == 0x16)
     let text = table.text()
     #expect(text.contains(/EXCEPTION_BITMAP +union +0x4000 +0x8 +0x4008 +L1: 0x8, L0: 0x4000/))
     #expect(text.contains(/3  NMI exiting +1 +0 +1 +L0\n/))
-    #expect(text.contains(/5  Virtual NMIs +0 +1 +1 +L1\n/))
+    #expect(text.contains(/6  Activate VMX-preemption timer +0 +1 +1 +L1\n/))
     #expect(!text.contains("GUEST_RSP"))
     #expect(table.text(all: true).contains("GUEST_RSP"))
   }
