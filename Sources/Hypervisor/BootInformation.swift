@@ -1,104 +1,148 @@
-import X86
-
 /// What L1 finds in its memory when it starts, beside its image: the command line, a description of the machine for
 /// each boot protocol, and for a 64-bit entry a GDT and page tables.
 ///
-/// Sources: Xen, "PVH specification" (hvm_start_info version 1); Multiboot Specification 0.6.96, "Boot information
+/// Sources: Xen, "PVH specification" (hvm_start_info version 1, hvm_modlist_entry); Multiboot Specification 0.6.96, "Boot information
 /// format".
 public struct BootInformation {
   /// The greatest length of a command line in bytes, its terminating zero not counted.
   public static let commandLineLimit = 2047
 
-  /// Where everything lies in L1-physical memory. An image must not load over it.
-  enum Place {
-    static let startInfo: UInt64 = 0x1000
-    static let startInfoMap: UInt64 = 0x1100
-    static let multiboot: UInt64 = 0x2000
-    static let multibootMap: UInt64 = 0x2100
-    static let loaderName: UInt64 = 0x2800
-    static let commandLine: UInt64 = 0x3000
-    static let gdt: UInt64 = 0x4000
-    static let pageTables: UInt64 = 0x5000
-    static let end: UInt64 = 0xB000
-  }
-
   static let startInfoMagic: UInt32 = 0x336E_C578
   static let multibootMagic: UInt32 = 0x2BAD_B002
   static let loaderName: StaticString = "testudo"
+  /// The greatest number of modules.
+  static let moduleLimit = 64
   /// The GDT: null, 32-bit code, data, 64-bit code, and a 32-bit TSS of two words.
-  static let descriptors: [UInt64] = [
-    0, 0x00CF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00AF_9B00_0000_FFFF, 0x0000_8B00_0000_0067, 0,
-  ]
+  static let descriptors: [UInt64] = [0, code32, data, code64, taskState, 0]
+  /// The same with 64-bit code and data at the selectors 10H and 18H that Linux's boot protocol demands.
+  static let linuxDescriptors: [UInt64] = [0, code32, code64, data, taskState, 0]
 
-  /// The bytes from ``Place/startInfo`` up to ``Place/end``.
-  private(set) var bytes = [UInt8](repeating: 0, count: Int(Place.end - Place.startInfo))
+  private static let code32: UInt64 = 0x00CF_9B00_0000_FFFF
+  private static let code64: UInt64 = 0x00AF_9B00_0000_FFFF
+  private static let data: UInt64 = 0x00CF_9300_0000_FFFF
+  private static let taskState: UInt64 = 0x0000_8B00_0000_0067
 
-  /// The description of a machine with `layout`, for an image started with `commandLine`.
-  init(_ layout: MachineLayout, commandLine: String) throws(MachineError) {
+  let place: BootPlace
+  private let commandLineLength: Int
+  private let rootPointer: UInt64
+  private(set) var image: MemoryImage
+
+  /// The description of a machine with `layout`, for an image started with `commandLine` and `modules`. `rootPointer` is
+  /// the address of ACPI's root pointer, or 0.
+  init(
+    _ layout: MachineLayout, at place: BootPlace = .low, commandLine: String, modules: [PlacedModule] = [],
+    rootPointer: UInt64 = 0
+  ) throws(MachineError) {
+    self.place = place
+    image = MemoryImage(place.range)
     let text = Array(commandLine.utf8)
     guard text.count <= Self.commandLineLimit else { throw .commandLineTooLong(text.count) }
-    for (index, character) in text.enumerated() { put(character, at: Place.commandLine + UInt64(index)) }
-    putStartInfo(layout)
-    putMultibootInformation(layout)
+    commandLineLength = text.count
+    self.rootPointer = rootPointer
+    image.put(text, at: place.commandLine)
+    putStartInfo(layout, modules.count)
+    putMultibootInformation(layout, modules.count)
+    try putModules(modules)
     putMachineTables()
   }
 
   private mutating func put<T: FixedWidthInteger>(_ value: T, at address: UInt64) {
-    var rest = value
-    for index in 0..<MemoryLayout<T>.size {
-      bytes[Int(address - Place.startInfo) + index] = UInt8(truncatingIfNeeded: rest)
-      rest = T(truncatingIfNeeded: UInt64(truncatingIfNeeded: rest) >> 8)
+    image.put(value, at: address)
+  }
+
+  /// The list of modules for each protocol, and their texts, which both share.
+  private mutating func putModules(_ modules: [PlacedModule]) throws(MachineError) {
+    var text = place.moduleTexts
+    for (index, module) in modules.enumerated() {
+      let characters = Array(module.text.utf8)
+      guard text + UInt64(characters.count) < place.end else {
+        throw .moduleTextsTooLong(Int(place.end - place.moduleTexts) - modules.count)
+      }
+      let forStartInfo = place.startInfoModules + UInt64(index) * 32
+      put(module.address, at: forStartInfo)
+      put(module.size, at: forStartInfo + 8)
+      put(text, at: forStartInfo + 16)
+      let forMultiboot = place.multibootModules + UInt64(index) * 16
+      put(UInt32(truncatingIfNeeded: module.address), at: forMultiboot)
+      put(UInt32(truncatingIfNeeded: module.end), at: forMultiboot + 4)
+      put(UInt32(text), at: forMultiboot + 8)
+      image.put(characters, at: text)
+      text += UInt64(characters.count) + 1
     }
   }
 
-  private mutating func putStartInfo(_ layout: MachineLayout) {
+  /// The boot parameters of Linux, for an image started by `plan` with `initrd`.
+  mutating func putLinuxParameters(
+    _ plan: BootPlan, _ layout: MachineLayout, initrd: PlacedModule?
+  ) throws(MachineError) {
+    if let limit = plan.linux?.commandLineLimit, commandLineLength > limit {
+      throw .commandLineTooLong(commandLineLength)
+    }
+    var parameters = LinuxParameters(at: place.linuxParameters, image: plan.linux)
+    parameters.setCommandLine(place.commandLine)
+    parameters.setMemoryMap(layout.memoryMap)
+    parameters.setRootPointer(rootPointer)
+    if plan.linux != nil, let segment = plan.segments.first { parameters.setLoadAddress(segment.address) }
+    if let initrd { parameters.setInitrd(initrd) }
+    image.put(parameters.page.bytes, at: place.linuxParameters)
+  }
+
+  private mutating func putStartInfo(_ layout: MachineLayout, _ moduleCount: Int) {
     let map = layout.memoryMap
-    put(Self.startInfoMagic, at: Place.startInfo)
-    put(UInt32(1), at: Place.startInfo + 4)
-    put(Place.commandLine, at: Place.startInfo + 24)
-    put(Place.startInfoMap, at: Place.startInfo + 40)
-    put(UInt32(map.count), at: Place.startInfo + 48)
+    put(Self.startInfoMagic, at: place.startInfo)
+    put(UInt32(1), at: place.startInfo + 4)
+    put(UInt32(moduleCount), at: place.startInfo + 12)
+    put(moduleCount > 0 ? place.startInfoModules : 0, at: place.startInfo + 16)
+    put(place.commandLine, at: place.startInfo + 24)
+    put(rootPointer, at: place.startInfo + 32)
+    put(place.startInfoMap, at: place.startInfo + 40)
+    put(UInt32(map.count), at: place.startInfo + 48)
     for (index, entry) in map.enumerated() {
-      let place = Place.startInfoMap + UInt64(index) * 24
-      put(entry.start, at: place)
-      put(entry.size, at: place + 8)
-      put(entry.use.rawValue, at: place + 16)
+      let address = place.startInfoMap + UInt64(index) * 24
+      put(entry.start, at: address)
+      put(entry.size, at: address + 8)
+      put(entry.use.rawValue, at: address + 16)
     }
   }
 
-  private mutating func putMultibootInformation(_ layout: MachineLayout) {
+  private mutating func putMultibootInformation(_ layout: MachineLayout, _ moduleCount: Int) {
     let map = layout.memoryMap
     let hasMemory: UInt32 = 1 << 0
     let hasCommandLine: UInt32 = 1 << 2
+    let hasModules: UInt32 = 1 << 3
     let hasMap: UInt32 = 1 << 6
     let hasLoaderName: UInt32 = 1 << 9
-    put(hasMemory | hasCommandLine | hasMap | hasLoaderName, at: Place.multiboot)
-    put(UInt32(MachineLayout.conventionalEnd >> 10), at: Place.multiboot + 4)
-    put(UInt32((layout.low.size - MachineLayout.extendedStart) >> 10), at: Place.multiboot + 8)
-    put(UInt32(Place.commandLine), at: Place.multiboot + 16)
-    put(UInt32(map.count * 24), at: Place.multiboot + 44)
-    put(UInt32(Place.multibootMap), at: Place.multiboot + 48)
-    put(UInt32(Place.loaderName), at: Place.multiboot + 64)
-    let name = Self.loaderName.withUTF8Buffer { Array($0) }
-    for (index, character) in name.enumerated() { put(character, at: Place.loaderName + UInt64(index)) }
+    put(hasMemory | hasCommandLine | hasModules | hasMap | hasLoaderName, at: place.multiboot)
+    put(UInt32(MachineLayout.conventionalEnd >> 10), at: place.multiboot + 4)
+    put(UInt32((layout.low.size - MachineLayout.extendedStart) >> 10), at: place.multiboot + 8)
+    put(UInt32(place.commandLine), at: place.multiboot + 16)
+    put(UInt32(moduleCount), at: place.multiboot + 20)
+    put(UInt32(place.multibootModules), at: place.multiboot + 24)
+    put(UInt32(map.count * 24), at: place.multiboot + 44)
+    put(UInt32(place.multibootMap), at: place.multiboot + 48)
+    put(UInt32(place.loaderName), at: place.multiboot + 64)
+    image.put(Self.loaderName.withUTF8Buffer { Array($0) }, at: place.loaderName)
     for (index, entry) in map.enumerated() {
-      let place = Place.multibootMap + UInt64(index) * 24
-      put(UInt32(20), at: place)
-      put(entry.start, at: place + 4)
-      put(entry.size, at: place + 12)
-      put(entry.use.rawValue, at: place + 20)
+      let address = place.multibootMap + UInt64(index) * 24
+      put(UInt32(20), at: address)
+      put(entry.start, at: address + 4)
+      put(entry.size, at: address + 12)
+      put(entry.use.rawValue, at: address + 20)
     }
   }
 
   /// The GDT, and page tables that map the first 4 GByte to themselves by 2-MByte pages.
   private mutating func putMachineTables() {
     for (index, descriptor) in Self.descriptors.enumerated() {
-      put(descriptor, at: Place.gdt + UInt64(index) * 8)
+      put(descriptor, at: place.gdt + UInt64(index) * 8)
+    }
+    for (index, descriptor) in Self.linuxDescriptors.enumerated() {
+      put(descriptor, at: place.linuxGDT + UInt64(index) * 8)
     }
     let presentAndWritable: UInt64 = 0b11
     let large: UInt64 = 1 << 7
-    let pointers = Place.pageTables + 0x1000
-    put(pointers | presentAndWritable, at: Place.pageTables)
+    let pointers = place.pageTables + 0x1000
+    put(pointers | presentAndWritable, at: place.pageTables)
     for gigabyte in 0..<UInt64(4) {
       let directory = pointers + 0x1000 * (gigabyte + 1)
       put(directory | presentAndWritable, at: pointers + gigabyte * 8)
@@ -110,37 +154,5 @@ public struct BootInformation {
   }
 
   /// Copies everything into L1's memory; false if it does not fit.
-  func write(to ram: L1RAM) -> Bool {
-    bytes.withUnsafeBytes { ram.write($0, at: PhysicalAddress(Place.startInfo)) }
-  }
-}
-
-extension BootPlan {
-  /// Copies the segments into L1's memory, which is zero before.
-  func load(from reader: ImageReader, to ram: L1RAM) throws(ImageError) {
-    for segment in segments {
-      let name =
-        "its segment at physical \(hexadecimal(segment.address)), \(hexadecimal(segment.memorySize)) bytes,"
-      let target = PhysicalAddress<L1>(segment.address)
-      guard ram.translate(target, count: segment.memorySize) != nil else {
-        throw reader.error(
-          "\(name) is not within the machine's \(hexadecimal(ram.low.size + ram.high.size)) bytes of memory; give it "
-            + "more memory, or link it lower")
-      }
-      let information = BootInformation.Place.startInfo..<BootInformation.Place.end
-      guard
-        segment.address >= information.upperBound
-          || segment.address + segment.memorySize <= information.lowerBound
-      else {
-        throw reader.error(
-          "\(name) overlaps the boot information at \(hexadecimal(information.lowerBound)) to "
-            + "\(hexadecimal(information.upperBound)); link it at 0x100000 or above")
-      }
-      let start = Int(segment.fileOffset)
-      let isLoaded = reader.image.bytes.withUnsafeBytes {
-        ram.write(UnsafeRawBufferPointer(rebasing: $0[start..<start + Int(segment.fileSize)]), at: target)
-      }
-      guard isLoaded else { throw reader.error("\(name) does not fit in memory") }
-    }
-  }
+  func write(to ram: L1RAM) -> Bool { image.write(to: ram) }
 }

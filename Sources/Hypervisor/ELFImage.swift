@@ -1,4 +1,4 @@
-/// The parts of an ELF64 executable that booting it needs, validated against the file's own size.
+/// The parts of an ELF executable that booting it needs, validated against the file's own size.
 ///
 /// Source: System V Application Binary Interface, "Object Files"; its AMD64 supplement.
 struct ELFImage {
@@ -10,78 +10,90 @@ struct ELFImage {
     /// The L1-physical address of its first byte, and its size there; what the file lacks is zero.
     var address: UInt64
     var memorySize: UInt64
+
+    /// Whether it is loaded over any byte of `range`.
+    func overlaps(_ range: Range<UInt64>) -> Bool {
+      address < range.upperBound && range.lowerBound < address &+ memorySize
+    }
   }
 
-  /// The e_entry field: the 64-bit entry point.
+  /// Whether it is of class 64, so that its e_entry can be a 64-bit entry point.
+  var is64Bit: Bool { format.fileClass == ELFFormat.elf64.fileClass }
+  /// The e_entry field.
   var entry: UInt64
   var segments: [Segment] = []
   /// The entry point of the PVH note, if there is one.
   var pvhEntry: UInt32?
 
+  private let format: ELFFormat
+
+  static let magic: [UInt8] = [0x7F, 0x45, 0x4C, 0x46]
+
   private enum Header {
-    static let size: UInt64 = 64
-    static let programHeaderSize: UInt64 = 56
     static let programHeaderLimit: UInt64 = 1024
     static let executable: UInt16 = 2
-    static let amd64: UInt16 = 62
     static let load: UInt32 = 1
     static let note: UInt32 = 4
   }
 
   init(_ reader: ImageReader) throws(ImageError) {
-    try Self.checkIdentification(reader)
-    try Self.checkKind(reader)
-    entry = try reader.load(24, as: UInt64.self, "the ELF entry point")
-    let table = try reader.load(32, as: UInt64.self, "the ELF header's e_phoff")
-    let size = try reader.load(54, as: UInt16.self, "the ELF header's e_phentsize")
-    let number = try reader.load(56, as: UInt16.self, "the ELF header's e_phnum")
+    format = try Self.identify(reader)
+    try Self.checkKind(reader, format)
+    entry = try format.word(reader, format.entry, "the ELF entry point")
+    let table = try format.word(reader, format.table, "the ELF header's e_phoff")
+    let size = try reader.load(format.entrySize, as: UInt16.self, "the ELF header's e_phentsize")
+    let number = try reader.load(format.entryCount, as: UInt16.self, "the ELF header's e_phnum")
     guard number > 0 else {
-      throw reader.error("no program headers: e_phnum at offset 0x38 is 0; link it as an executable")
-    }
-    guard size == Header.programHeaderSize, number <= Header.programHeaderLimit else {
       throw reader.error(
-        "its program headers are malformed: expected e_phentsize 56 and e_phnum up to "
-          + "\(Header.programHeaderLimit) at offset 0x36, found \(size) and \(number)")
+        "no program headers: e_phnum at offset \(hexadecimal(format.entryCount)) is 0; link it as an executable"
+      )
     }
-    let length = UInt64(number) * Header.programHeaderSize
+    guard size == format.programHeaderSize, number <= Header.programHeaderLimit else {
+      throw reader.error(
+        "its program headers are malformed: expected e_phentsize \(format.programHeaderSize) and e_phnum up to "
+          + "\(Header.programHeaderLimit) at offset \(hexadecimal(format.entrySize)), found \(size) and \(number)"
+      )
+    }
+    let length = UInt64(number) * UInt64(size)
     guard reader.has(table, length) else {
       throw reader.truncated("the program header table", offset: table, length: length)
     }
-    for index in 0..<UInt64(number) {
-      try readProgramHeader(reader, at: table + index * Header.programHeaderSize)
-    }
+    for index in 0..<UInt64(number) { try readProgramHeader(reader, at: table + index * UInt64(size)) }
     guard !segments.isEmpty else {
       throw reader.error("nothing to load: none of its \(number) program headers is PT_LOAD with a size")
     }
   }
 
-  private static func checkIdentification(_ reader: ImageReader) throws(ImageError) {
+  private static func identify(_ reader: ImageReader) throws(ImageError) -> ELFFormat {
     guard reader.count > 0 else {
-      throw reader.error("empty file: expected an ELF64 image; copy or build it again")
+      throw reader.error("empty file: expected a kernel image; copy or build it again")
     }
-    let magic: [UInt8] = [0x7F, 0x45, 0x4C, 0x46]
-    guard reader.image.bytes.prefix(4).elementsEqual(magic) else {
+    guard reader.image.bytes.starts(with: magic) else {
       let found = reader.image.bytes.prefix(4).map { String($0, radix: 16) }.joined(separator: " ")
       throw reader.error(
-        "not an ELF file: expected 7f 45 4c 46 at offset 0, found \(found); give an ELF64 image for x86-64 with a "
-          + "Multiboot 1 header, a PVH note or a 64-bit entry")
+        "not an ELF file: expected 7f 45 4c 46 at offset 0, found \(found); give a Linux bzImage, or an ELF image "
+          + "for x86 with a Multiboot 1 header, a PVH note or a 64-bit entry")
     }
-    guard reader.count >= Header.size else {
-      throw reader.truncated("the ELF header", offset: 0, length: Header.size)
+    guard reader.count >= ELFFormat.elf32.headerSize else {
+      throw reader.truncated("the ELF header", offset: 0, length: ELFFormat.elf64.headerSize)
     }
     let fileClass = reader.image.bytes[4]
-    guard fileClass == 2 else {
-      let kind = fileClass == 1 ? "a 32-bit ELF file" : "of unknown ELF class \(fileClass)"
-      throw reader.error("\(kind): expected class 2 (64-bit) at offset 4; build it for x86-64")
+    guard let format = ELFFormat.of(fileClass: fileClass) else {
+      throw reader.error(
+        "of unknown ELF class \(fileClass): expected class 2 (64-bit) or 1 (32-bit) at offset 4; build it for x86"
+      )
+    }
+    guard reader.count >= format.headerSize else {
+      throw reader.truncated("the ELF header", offset: 0, length: format.headerSize)
     }
     guard reader.image.bytes[5] == 1 else {
       throw reader.error(
-        "not little-endian: expected 1 at offset 5, found \(reader.image.bytes[5]); "
-          + "build it for x86-64")
+        "not little-endian: expected 1 at offset 5, found \(reader.image.bytes[5]); build it for x86-64")
     }
+    return format
   }
 
-  private static func checkKind(_ reader: ImageReader) throws(ImageError) {
+  private static func checkKind(_ reader: ImageReader, _ format: ELFFormat) throws(ImageError) {
     let kind = try reader.load(16, as: UInt16.self, "the ELF header's e_type")
     guard kind == Header.executable else {
       throw reader.error(
@@ -89,9 +101,11 @@ struct ELFImage {
           + "-static and without -pie or -r")
     }
     let machine = try reader.load(18, as: UInt16.self, "the ELF header's e_machine")
-    guard machine == Header.amd64 else {
+    guard format.machines.contains(machine) else {
+      let expected = format.machines.map { "\($0)" }.joined(separator: " or ")
       throw reader.error(
-        "not for x86-64: expected e_machine 62 at offset 0x12, found \(machine); build it for x86-64")
+        "not for x86-64: expected e_machine \(expected) at offset 0x12, found \(machine); build it for x86-64"
+      )
     }
   }
 
@@ -100,10 +114,10 @@ struct ELFImage {
     let kind = try reader.load(offset, as: UInt32.self, what)
     guard kind == Header.load || kind == Header.note else { return }
     let segment = Segment(
-      fileOffset: try reader.load(offset + 8, as: UInt64.self, what),
-      fileSize: try reader.load(offset + 32, as: UInt64.self, what),
-      address: try reader.load(offset + 24, as: UInt64.self, what),
-      memorySize: try reader.load(offset + 40, as: UInt64.self, what))
+      fileOffset: try format.word(reader, offset + format.fileOffset, what),
+      fileSize: try format.word(reader, offset + format.fileSize, what),
+      address: try format.word(reader, offset + format.physicalAddress, what),
+      memorySize: try format.word(reader, offset + format.memorySize, what))
     guard reader.has(segment.fileOffset, segment.fileSize) else {
       let name = kind == Header.load ? "a PT_LOAD segment" : "a PT_NOTE segment"
       throw reader.truncated(name, offset: segment.fileOffset, length: segment.fileSize)

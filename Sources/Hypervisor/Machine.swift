@@ -35,22 +35,14 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     guard 1...MachineConfiguration.maximumProcessorCount ~= processorCount else {
       throw MachineError.processorCount(processorCount)
     }
-    let reader = ImageReader(image: configuration.image)
-    let plan = try BootPlan(reader, by: configuration.bootProtocol)
     let layout = MachineLayout(memorySize: configuration.memorySize)
     let memory = try Self.makeMemory(layout)
     let ram = L1RAM(memory: memory, layout: layout)
     let pool = PagePool(memory: memory, size: layout.poolSize)
     let processor = try makeProcessor(memory)
 
-    try plan.load(from: reader, to: ram)
-    guard try BootInformation(layout, commandLine: configuration.commandLine).write(to: ram) else {
-      throw MachineError.memorySize(configuration.memorySize)
-    }
     let board = BoardConfiguration(configuration, layout, ram)
-    guard ram.writeFirmwareTables(board) != nil else {
-      throw MachineError.memorySize(configuration.memorySize)
-    }
+    let plan = try BootLoader(configuration: configuration, layout: layout, board: board).load(to: ram)
     self.vmcs01s = try Self.makeVMCS01s(configuration, layout, pool, processor)
     VMCS01Builder(capabilities: processor.capabilities, vmcs: vmcs01s[0])
       .writeInitialState(plan, registers: processor.registers)

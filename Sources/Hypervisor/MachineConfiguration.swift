@@ -21,6 +21,12 @@ public struct MachineConfiguration: Sendable {
   public var image: GuestImage
   /// The command line handed to L1 by whichever protocol its image is booted.
   public var commandLine = ""
+  /// The initial RAM disk, which is the first module where a boot protocol has modules.
+  public var initrd: GuestImage?
+  /// The lines NAME=VALUE of the module that kvm-unit-tests read their environment from; without any there is none.
+  public var environment: [String] = []
+  /// Further modules.
+  public var modules: [BootModule] = []
   /// How to start the image, or nil for the first way that it offers.
   public var bootProtocol: BootProtocol?
   /// L1's memory in bytes: a multiple of 4 KByte from ``minimumMemory``.
@@ -77,6 +83,10 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
   case processorCount(Int)
   /// The command line does not fit where the boot information lies.
   case commandLineTooLong(Int)
+  /// There are more modules than the boot information can list.
+  case tooManyModules(Int)
+  /// The modules' texts do not fit where the boot information lies; the value is how many bytes do.
+  case moduleTextsTooLong(Int)
   /// The host refused the memory; the text is its reason.
   case noMemory(String)
   /// The processor lacks something that L0 needs.
@@ -91,6 +101,11 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
       "\(count) virtual CPUs are not possible: expected 1 to \(MachineConfiguration.maximumProcessorCount)"
     case .commandLineTooLong(let count):
       "the command line has \(count) bytes: expected at most \(BootInformation.commandLineLimit)"
+    case .tooManyModules(let count):
+      "there are \(count) modules: expected at most \(BootInformation.moduleLimit), with the initial RAM disk and the "
+        + "environment"
+    case .moduleTextsTooLong(let limit):
+      "the modules' arguments are too long: expected at most \(limit) bytes together"
     case .noMemory(let reason): reason
     case .processorLacks(let feature):
       "this processor lacks \(feature), which L0 needs: use the software processor"

@@ -130,9 +130,9 @@ extension VMCS01Builder {
 
   /// Writes the state in which the image expects to be started; `registers` get what the protocol passes.
   func writeInitialState(_ plan: BootPlan, registers: UnsafeMutablePointer<RegisterFile>) {
-    let is64Bit = plan.bootProtocol == .entry64
-    writeSegments(codeRights: is64Bit ? Rights.code64 : Rights.code32, codeSelector: is64Bit ? 0x18 : 0x8)
-    writeControlRegisters(is64Bit: is64Bit)
+    let is64Bit = plan.bootProtocol.is64Bit
+    writeSegments(StartSegments(plan), codeRights: is64Bit ? Rights.code64 : Rights.code32)
+    writeControlRegisters(is64Bit: is64Bit, pageTables: plan.place.pageTables)
     vmcs[.guestRIP] = plan.entry
     vmcs[.guestRFLAGS] = RFLAGS.fixed1.rawValue
     vmcs[.guestDR7] = DR7.initial.rawValue
@@ -140,22 +140,41 @@ extension VMCS01Builder {
     registers.pointee = RegisterFile()
     switch plan.bootProtocol {
     case .pvh:
-      registers.pointee.rbx = BootInformation.Place.startInfo
+      registers.pointee.rbx = plan.place.startInfo
     case .multiboot:
       registers.pointee.rax = UInt64(BootInformation.multibootMagic)
-      registers.pointee.rbx = BootInformation.Place.multiboot
+      registers.pointee.rbx = plan.place.multiboot
     case .entry64:
-      registers.pointee.rdi = BootInformation.Place.startInfo
+      registers.pointee.rdi = plan.place.startInfo
+      registers.pointee.rsi = plan.place.linuxParameters
+    case .linux:
+      registers.pointee.rsi = plan.place.linuxParameters
     }
   }
 
-  private func writeSegments(codeRights: UInt64, codeSelector: UInt64) {
+  /// The GDT and the selectors that an image is started with.
+  private struct StartSegments {
+    var gdt: UInt64
+    var code: UInt64
+    var data: UInt64
+
+    init(_ plan: BootPlan) {
+      gdt = plan.bootProtocol == .linux ? plan.place.linuxGDT : plan.place.gdt
+      switch plan.bootProtocol {
+      case .pvh, .multiboot: (code, data) = (0x8, 0x10)
+      case .entry64: (code, data) = (0x18, 0x10)
+      case .linux: (code, data) = (0x10, 0x18)
+      }
+    }
+  }
+
+  private func writeSegments(_ start: StartSegments, codeRights: UInt64) {
     for segment in SegmentFields.all {
-      vmcs[segment.selector] = 0x10
+      vmcs[segment.selector] = start.data
       vmcs[segment.limit] = 0xFFFF_FFFF
       vmcs[segment.accessRights] = Rights.data
     }
-    vmcs[.guestCSSelector] = codeSelector
+    vmcs[.guestCSSelector] = start.code
     vmcs[.guestCSAccessRights] = codeRights
     vmcs[.guestLDTRSelector] = 0
     vmcs[.guestLDTRLimit] = 0
@@ -163,11 +182,11 @@ extension VMCS01Builder {
     vmcs[.guestTRSelector] = 0x20
     vmcs[.guestTRLimit] = 0x67
     vmcs[.guestTRAccessRights] = Rights.taskState
-    vmcs[.guestGDTRBase] = BootInformation.Place.gdt
+    vmcs[.guestGDTRBase] = start.gdt
     vmcs[.guestGDTRLimit] = UInt64(BootInformation.descriptors.count * 8 - 1)
   }
 
-  private func writeControlRegisters(is64Bit: Bool) {
+  private func writeControlRegisters(is64Bit: Bool, pageTables: UInt64) {
     let cr0: CR0 = is64Bit ? [.pe, .et, .wp, .pg] : [.pe, .et]
     let cr4: CR4 = is64Bit ? [.pae] : []
     let efer: EFER = is64Bit ? [.lme, .lma] : []
@@ -175,7 +194,7 @@ extension VMCS01Builder {
     vmcs[.cr0ReadShadow] = cr0.rawValue
     vmcs[.guestCR4] = cr4.rawValue | fixedCR4
     vmcs[.cr4ReadShadow] = cr4.rawValue
-    vmcs[.guestCR3] = is64Bit ? BootInformation.Place.pageTables : 0
+    vmcs[.guestCR3] = is64Bit ? pageTables : 0
     vmcs[.guestEFER] = efer.rawValue
     if is64Bit { vmcs.entryControls.insert(.ia32eModeGuest) }
   }

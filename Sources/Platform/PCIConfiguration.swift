@@ -9,8 +9,9 @@ public final class PCIConfiguration {
   private var address: UInt32 = 0
   private var bridge = HostBridge()
 
-  public private(set) lazy var addressPort: any PortDevice = AddressPort(self)
-  public private(set) lazy var dataPorts: any PortDevice = DataPorts(self)
+  // Each holds on to this object, which holds neither.
+  public var addressPort: any PortDevice { AddressPort(self) }
+  public var dataPorts: any PortDevice { DataPorts(self) }
 
   public init() {}
 
@@ -23,7 +24,7 @@ public final class PCIConfiguration {
 
   /// CF8H. It answers to accesses of 4 bytes alone: shorter ones pass it by.
   private final class AddressPort: PortDevice {
-    private unowned let configuration: PCIConfiguration
+    private let configuration: PCIConfiguration
 
     init(_ configuration: PCIConfiguration) { self.configuration = configuration }
 
@@ -38,7 +39,7 @@ public final class PCIConfiguration {
 
   /// CFCH to CFFH: the register selected, by bytes.
   private final class DataPorts: PortDevice {
-    private unowned let configuration: PCIConfiguration
+    private let configuration: PCIConfiguration
 
     init(_ configuration: PCIConfiguration) { self.configuration = configuration }
 

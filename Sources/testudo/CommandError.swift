@@ -30,7 +30,7 @@ struct CommandError: Error {
 extension MachineError {
   fileprivate var status: ExitStatus {
     switch self {
-    case .memorySize, .processorCount, .commandLineTooLong: .usage
+    case .memorySize, .processorCount, .commandLineTooLong, .tooManyModules, .moduleTextsTooLong: .usage
     case .noMemory: .hostRefused
     case .processorLacks: .unavailable
     }

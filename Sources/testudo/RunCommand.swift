@@ -15,6 +15,7 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension EPTCompositionPolicy: ExpressibleByArgument {}
+extension BootProtocol: ExpressibleByArgument {}
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -28,7 +29,10 @@ struct RunCommand: ParsableCommand {
       \(ExitStatus.discussion)
       """)
 
-  @Argument(help: "A built-in guest ('testudo guests' lists them) or the path of an ELF64 image.")
+  @Argument(
+    help:
+      "A built-in guest ('testudo guests' lists them), or the path of a Linux bzImage or of an ELF or Multiboot image."
+  )
   var guest: String
 
   @Option(help: "What L2 does (default for built-in guests: the first that 'testudo guests' lists).")
@@ -54,6 +58,30 @@ struct RunCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The number of virtual CPUs.", valueName: "count"))
   var cpus = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "The initial RAM disk, or the first module of an image with modules.", valueName: "file"))
+  var initrd: String?
+
+  @Option(
+    name: .customLong("module"),
+    help: ArgumentHelp(
+      "A further module; what follows the first comma is its command line. Can be given several times.",
+      valueName: "file[,arguments]"))
+  var modules: [String] = []
+
+  @Option(
+    name: .customLong("env"),
+    help: ArgumentHelp(
+      "A line of the module from which kvm-unit-tests read their environment. Can be given several times.",
+      valueName: "name=value"))
+  var environment: [String] = []
+
+  @Option(
+    name: .customLong("boot"),
+    help: "How to start the image (default: the first of these ways that it offers).")
+  var bootProtocol: BootProtocol?
 
   @Option(help: "The processor to run on.")
   var processor = ProcessorChoice.software
@@ -122,6 +150,10 @@ struct RunCommand: ParsableCommand {
     if dumpVmcs == "" {
       throw ValidationError("The value of '--dump-vmcs <folder>' is '': expected the path of a folder")
     }
+    if let line = environment.first(where: { !$0.contains("=") || $0.hasPrefix("=") || $0.contains("\n") }) {
+      throw ValidationError(
+        "The value of '--env <name=value>' is '\(line)': expected one line such as NR_CPUS=1")
+    }
     guard dumpAt.isEmpty || dumpVmcs != nil else {
       throw ValidationError("--dump-at needs --dump-vmcs FOLDER, where the dumps are written")
     }
@@ -133,7 +165,7 @@ struct RunCommand: ParsableCommand {
     let options = try guestOptions(of: source)
     let watchdog = Watchdog(timeout: timeout)
     let console = SerialConsole(file: json ? STDERR_FILENO : STDOUT_FILENO)
-    var configuration = configuration(for: source, commandLine: options.commandLine, console: console)
+    var configuration = try configuration(for: source, commandLine: options.commandLine, console: console)
     let dumps = try dumpVmcs.map { path throws(CommandError) in try VMCSFolder(path: path) }
     if let dumps {
       let moments: [VMCSMoment] = dumpAt.isEmpty ? [.failure, .last] : dumpAt
@@ -194,8 +226,14 @@ struct RunCommand: ParsableCommand {
 
   private func configuration(
     for source: GuestSource, commandLine: String, console: SerialConsole
-  ) -> MachineConfiguration {
+  ) throws(CommandError) -> MachineConfiguration {
     var configuration = MachineConfiguration(image: source.image)
+    configuration.bootProtocol = bootProtocol
+    configuration.initrd = try initrd.map { path throws(CommandError) in
+      try InputFile.image(path, expecting: "the path of an initial RAM disk")
+    }
+    configuration.environment = environment
+    configuration.modules = try modules.map { text throws(CommandError) in try ModuleOption.module(text) }
     configuration.commandLine = commandLine
     configuration.memorySize = memory
     configuration.processorCount = cpus

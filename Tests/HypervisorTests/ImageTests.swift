@@ -40,7 +40,9 @@ struct BadImage: CustomTestStringConvertible {
     BadImage("header cut", "truncated: the ELF header needs 64 bytes") {
       $0.bytes.removeLast($0.bytes.count - 40)
     },
-    BadImage("32-bit", "a 32-bit ELF file: expected class 2") { $0.bytes[4] = 1 },
+    BadImage("of no class", "of unknown ELF class 3: expected class 2 (64-bit) or 1 (32-bit)") {
+      $0.bytes[4] = 3
+    },
     BadImage("big-endian", "not little-endian") { $0.bytes[5] = 2 },
     BadImage("shared object", "not a static executable: expected e_type 2 (EXEC) at offset 0x10, found 3") {
       $0.put(UInt16(3), at: 0x10)
@@ -69,7 +71,8 @@ struct BadImage: CustomTestStringConvertible {
       $0.put(UInt64(1 << 30), at: 64 + 40)
     },
     BadImage("segment address wraps", "its entry point") { $0.put(UInt64.max - 0xF, at: 64 + 24) },
-    BadImage("over the boot information", "its segment at physical 0x3000, 0x200 bytes, overlaps") {
+    BadImage("over the boot information", "its segment at physical 0x3000, 0x88000 bytes, overlaps") {
+      $0.put(UInt64(0x8_8000), at: 64 + 40)
       $0.put(UInt64(0x3000), at: 64 + 24)
       $0.put(UInt32(0x3010), at: TestImage.noteOffset + 16)
     },
