@@ -7,7 +7,7 @@ extension ProcessorModel {
     nehalem, westmere, sandybridge, ivybridge, haswell, broadwell, skylake, icelake, sapphirerapids, max,
   ]
 
-  static let nehalem = ProcessorModel(
+  package static let nehalem = ProcessorModel(
     name: "nehalem", title: "Nehalem", signature: 0x0001_06A5,
     features: ProcessorFeatures(
       featuresECX: [.sse3, .ssse3, .cmpxchg16b, .sse41, .sse42, .popcnt],
@@ -18,42 +18,42 @@ extension ProcessorModel {
       ],
       signatureECX: [.lahf], signatureEDX: [.syscall, .executeDisable, .rdtscp, .intel64]))
 
-  static let westmere = nehalem.successor(
+  package static let westmere = nehalem.successor(
     "westmere", "Westmere", 0x0002_06C1,
     ProcessorFeatures(featuresECX: [.pclmulqdq, .pcid, .aes], signatureEDX: [.pages1GByte]))
 
-  static let sandybridge = westmere.successor(
+  package static let sandybridge = westmere.successor(
     "sandybridge", "Sandy Bridge", 0x0002_06D7,
     ProcessorFeatures(featuresECX: [.xsave, .avx], extendedState: [.xsaveopt]))
 
-  static let ivybridge = sandybridge.successor(
+  package static let ivybridge = sandybridge.successor(
     "ivybridge", "Ivy Bridge", 0x0003_06E4,
     ProcessorFeatures(featuresECX: [.f16c, .rdrand], extendedEBX: [.fsgsbase, .smep, .erms]))
 
-  static let haswell = ivybridge.successor(
+  package static let haswell = ivybridge.successor(
     "haswell", "Haswell", 0x0003_06C3,
     ProcessorFeatures(
       featuresECX: [.fma, .movbe], extendedEBX: [.bmi1, .avx2, .bmi2, .invpcid], signatureECX: [.lzcnt]))
 
-  static let broadwell = haswell.successor(
+  package static let broadwell = haswell.successor(
     "broadwell", "Broadwell", 0x0004_06F1,
     ProcessorFeatures(extendedEBX: [.rdseed, .adx, .smap], signatureECX: [.prefetchw]))
 
-  static let skylake = broadwell.successor(
+  package static let skylake = broadwell.successor(
     "skylake", "Skylake", 0x0005_06E3,
     ProcessorFeatures(extendedEBX: [.clflushopt], extendedState: [.xsavec, .xgetbv1, .xsaves]))
 
-  static let icelake = skylake.successor(
+  package static let icelake = skylake.successor(
     "icelake", "Ice Lake", 0x0006_06A6,
     ProcessorFeatures(
       extendedEBX: [.clwb], extendedECX: [.umip, .pku, .rdpid], extendedEDX: [.fastShortREPMOV]))
 
-  static let sapphirerapids = icelake.successor(
+  package static let sapphirerapids = icelake.successor(
     "sapphirerapids", "Sapphire Rapids", 0x0008_06F8,
     ProcessorFeatures(extendedECX: [.waitpkg, .la57, .movdiri, .movdir64b], extendedEDX: [.serialize]))
 
   /// Whatever the processor has, under the signature of the newest model.
-  static let max = ProcessorModel(
+  package static let max = ProcessorModel(
     name: "max", title: "everything", signature: sapphirerapids.signature,
     features: ProcessorFeatures(
       featuresECX: .everything, featuresEDX: .everything, extendedEBX: .everything, extendedECX: .everything,

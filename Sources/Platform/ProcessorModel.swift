@@ -8,9 +8,9 @@ public struct ProcessorModel: Sendable {
   /// What it is, for people.
   public let title: String
   /// Family, model and stepping, as leaf 1 has them in EAX.
-  let signature: UInt32
+  package let signature: UInt32
   /// What its counterpart in silicon has, beside what L0 gives to every model.
-  let features: ProcessorFeatures
+  package let features: ProcessorFeatures
 
   /// The model that a machine has unless it is told otherwise: the first with VMCS shadowing.
   public static let standard = haswell
@@ -26,7 +26,7 @@ public struct ProcessorModel: Sendable {
   /// What L0 itself gives to every model, be its counterpart ever so old: the local APIC with x2APIC and TSC deadline,
   /// the MSRs of memory types and of the adjusted time-stamp counter, MONITOR, VMX. And since nothing here speculates,
   /// the register in which a processor says so.
-  static let virtualized = ProcessorFeatures(
+  package static let virtualized = ProcessorFeatures(
     featuresECX: [.monitor, .vmx, .x2apic, .tscDeadline, .hypervisor],
     featuresEDX: [.apic, .mtrr, .mca, .mce],
     extendedEBX: [.tscAdjust], extendedEDX: [.archCapabilities])

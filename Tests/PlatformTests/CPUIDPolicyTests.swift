@@ -1,7 +1,6 @@
+import Platform
 import Testing
 import X86
-
-@testable import Platform
 
 private func text(_ words: UInt32...) -> String {
   let bytes = words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }

@@ -154,8 +154,8 @@ extension PropertyBuilder {
       (0xDB, 7, 10), (0xDB, 0, 4), (0xDB, 1, 4), (0xDB, 2, 4), (0xDB, 3, 4), (0xDF, 0, 2), (0xDF, 1, 2),
       (0xDF, 2, 2), (0xDF, 3, 2), (0xDF, 5, 8), (0xDF, 7, 8), (0xDD, 1, 8),
     ]
-    // At a page that may fault, a host may have stored the significand of 80 bits before the exponent faults.
-    let (opcode, group, span) = pick(atLastPage ? forms.filter { $0.2 != 10 || $0.1 != 7 } : forms)
+    // Of 80 bits a host accesses significand and exponent one after the other, in an order of its own when one faults.
+    let (opcode, group, span) = pick(atLastPage ? forms.filter { $0.2 != 10 } : forms)
     if chance(2) { result.extended[st: 0] = x87Finite(-3, [2: 17, 4: 33, 8: 65][span] ?? 1030) }
     x87MemoryOperand(opcode, group, span)
   }
