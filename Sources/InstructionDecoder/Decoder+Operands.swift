@@ -4,16 +4,33 @@ extension Decoder {
   /// Consumes the displacement and the immediates, and sets the operands.
   mutating func readOperands(_ row: OpcodeRow) throws(DecodeFailure) {
     instruction.address.segment = segmentOverride ?? .ds
-    if hasModRM, !isRegisterForm, row.form0 != .rn, row.form1 != .rn { try readAddress() }
-    guard row.form0 != .none else { return }
-    instruction.operand0 = try operand(row.form0)
-    instruction.operandCount = 1
-    guard row.form1 != .none else { return }
-    instruction.operand1 = try operand(row.form1)
-    instruction.operandCount = 2
-    guard row.form2 != .none else { return }
-    instruction.operand2 = try operand(row.form2)
-    instruction.operandCount = 3
+    if row.form1 == .vsib {
+      try readVectorAddress()
+    } else if hasModRM, !isRegisterForm, row.form0 != .rn, row.form1 != .rn {
+      try readAddress()
+    }
+    try append(row.form0)
+    try append(row.form1)
+    try append(row.form2)
+    try append(row.form3)
+  }
+
+  /// Appends the operand of `form`, if this encoding has it.
+  private mutating func append(_ form: OperandForm) throws(DecodeFailure) {
+    switch form {
+    case .none: return
+    case .hx, .hdq: if !isVEX { return }
+    case .hr: if !isVEX || !isRegisterForm { return }
+    default: break
+    }
+    let operand = try operand(form)
+    switch instruction.operandCount {
+    case 0: instruction.operand0 = operand
+    case 1: instruction.operand1 = operand
+    case 2: instruction.operand2 = operand
+    default: instruction.operand3 = operand
+    }
+    instruction.operandCount &+= 1
   }
 
   private var atMost4: UInt8 { min(instruction.operandSize, 4) }
@@ -48,6 +65,11 @@ extension Decoder {
     case .rv: return try registerOnly(size)
     case .ry: return try registerOnly(wide)
     case .sw, .cn, .dn: return try special(form)
+    case .gd: return Operand(.general, size: 4, register: reg | rexR)
+    case .ed, .edOrMb, .edOrMw: return general(form, size)
+    case .vx, .vdq, .hx, .hdq, .hr, .wx, .wdq, .wq, .wd, .ww, .wb, .wy, .whalf, .wquarter, .weighth, .wdup,
+      .ux, .mx, .lx, .vsib, .pq, .qq, .qd, .nq:
+      return try vectorOperand(form)
     }
   }
 
@@ -68,6 +90,9 @@ extension Decoder {
       case .ez: atMost4
       case .en: native
       case .evOrMw: isRegisterForm ? operandSize : 2
+      case .ed: 4
+      case .edOrMb: isRegisterForm ? 4 : 1
+      case .edOrMw: isRegisterForm ? 4 : 2
       // CRC32 of bytes aside, whose operand size is 1, this is the operand size.
       default: operandSize
       }

@@ -14,6 +14,9 @@ struct Decoder {
   var mandatoryPrefix = 0
   var segmentOverride: SegmentRegister?
   var isVEX = false
+  /// VEX.L, and VEX.W, which counts in every mode where it selects among elements.
+  var vexL = false
+  var vexW = false
   /// VEX.vvvv, not inverted.
   var vexRegister: UInt8 = 0
   /// Whether VEX.vvvv is 1111B, as it must be where it names no register.
@@ -126,8 +129,9 @@ extension Decoder {
       rex = is64 ? ~byte >> 5 & 4 : 0
     }
     vexRegister = ~byte >> 3 & (is64 ? 15 : 7)
-    // No instruction of these maps takes 256 bits yet.
-    guard byte & 4 == 0 else { throw .invalid }
+    vexL = byte & 4 != 0
+    vexW = first == 0xC4 && byte & 0x80 != 0
+    instruction.prefixes.insert(.vex)
     // The SDM's order of VEX.pp is none, 66H, F3H, F2H.
     mandatoryPrefix = Int(byte & 3)
     hasUnusedV = ~byte & 0x78 == 0
@@ -149,6 +153,7 @@ extension Decoder {
     opcode = try cursor.next()
     instruction.condition = opcode & 15
     var row = map.row(opcode)
+    if row.isUndefined { row = vectorRow(map) }
     if row.usesModRM { try readModRM() }
     while row.selector != .instruction {
       var selected =
@@ -159,6 +164,7 @@ extension Decoder {
         selected.form0 = row.form0
         selected.form1 = row.form1
         selected.form2 = row.form2
+        selected.form3 = row.form3
       }
       selected.rules.formUnion(row.rules)
       row = selected
@@ -166,10 +172,28 @@ extension Decoder {
     }
     guard row.mnemonic != .invalid else { throw .invalid }
     try checkRules(row.rules)
+    if row.rules.contains(.vector), isVEX, !hasUnusedV, !row.usesV(isRegisterForm: isRegisterForm) {
+      throw .invalid
+    }
     instruction.mnemonic = row.mnemonic
     instruction.operandSize = operandSize(row)
+    if row.rules.contains(.vector) { describeVector(row) }
     if row.mnemonic.isX87 { instruction.immediate = UInt64(opcode & 7) << 8 | UInt64(modRM) }
     return row
+  }
+
+  /// The row of an opcode of MMX, SSE or AVX, which the mandatory prefix selects.
+  private mutating func vectorRow(_ map: OpcodeMap) -> OpcodeRow {
+    guard let row = VectorMap.row(map, mandatoryPrefix, opcode) else { return .none }
+    if !row.isUndefined { instruction.prefixes.subtract([.rep, .repne]) }
+    return row
+  }
+
+  /// What a vector instruction has beside its operands: its width, and the size of its elements.
+  private mutating func describeVector(_ row: OpcodeRow) {
+    if vexL, !row.rules.contains(.lig) { instruction.prefixes.insert(.vex256) }
+    if row.rules.contains(.byW) { instruction.operandSize = vexW ? 8 : 4 }
+    if row.mnemonic.isFused { instruction.condition = opcode >> 4 & 3 }
   }
 
   /// Consumes the escape bytes or the VEX prefix.
@@ -224,6 +248,7 @@ extension Decoder {
     case .mode: return is64 ? 1 : 0
     case .rexB: return rexB != 0 ? 1 : 0
     case .rexW: return rexW ? 1 : 0
+    case .vexL: return vexL ? 1 : 0
     }
   }
 
@@ -232,6 +257,10 @@ extension Decoder {
     if rules.contains(.only64), !is64 { throw .invalid }
     if rules.contains(.noPrefix), mandatoryPrefix != 0 || operandSizePrefix { throw .invalid }
     if rules.contains(.noV), !hasUnusedV { throw .invalid }
+    guard isVEX else { return }
+    if vexL, rules.contains(.l0) || !rules.contains(.vector) { throw .invalid }
+    if !vexL, rules.contains(.l1) { throw .invalid }
+    if vexW ? rules.contains(.w0) : rules.contains(.w1) { throw .invalid }
   }
 
   /// The operand size, which is fixed for some forms.

@@ -10,7 +10,8 @@ public struct Instruction: Sendable {
   public var operandSize: UInt8 = 0
   /// The effective address size in bytes: 2, 4 or 8.
   public var addressSize: UInt8 = 0
-  /// The condition of Jcc, SETcc and CMOVcc: bits 3:0 of the opcode (SDM volume 2, "Encoding of Conditional Test").
+  /// The condition of Jcc, SETcc and CMOVcc: bits 3:0 of the opcode (SDM volume 2, "Encoding of Conditional Test"). Of
+  /// the fused multiply-add instructions, the order of the operands: 1, 2, 3 for 132, 213, 231.
   public var condition: UInt8 = 0
   /// LOCK, REP and REPNE, and whether a REX prefix or a segment override was there.
   public var prefixes: Prefixes = []
@@ -20,6 +21,7 @@ public struct Instruction: Sendable {
   public var operand0 = Operand()
   public var operand1 = Operand()
   public var operand2 = Operand()
+  public var operand3 = Operand()
   /// The memory operand's address, if one of the operands is `.memory`; for instructions that address memory
   /// without naming it (strings, XLAT, MONITOR), only its segment.
   public var address = MemoryAddress()
@@ -59,6 +61,10 @@ public struct Operand: Equatable, Sendable {
     case memory
     /// ST(`register`).
     case x87
+    /// MM`register`.
+    case mmx
+    /// XMM`register`, or YMM`register` where the instruction is one of 256 bits. The size may be that of an element.
+    case vector
     case immediate
     /// A branch target relative to the next instruction.
     case relative
@@ -72,7 +78,7 @@ public struct MemoryAddress: Equatable, Sendable {
   public var segment: SegmentRegister = .ds
   /// The base register's number, or ``none``, or ``instructionPointer`` (relative to the next instruction).
   public var base: UInt8 = MemoryAddress.none
-  /// The index register's number, or ``none``.
+  /// The index register's number, or ``none``. Of the gathers it is a vector register.
   public var index: UInt8 = MemoryAddress.none
   /// The index's scale: 1, 2, 4 or 8.
   public var scale: UInt8 = 1
@@ -98,4 +104,8 @@ public struct Prefixes: OptionSet, Sendable {
   public static let rex = Prefixes(rawValue: 1 << 3)
   /// A segment override that counts: in 64-bit mode, only FS and GS.
   public static let segmentOverride = Prefixes(rawValue: 1 << 4)
+  /// A VEX prefix.
+  public static let vex = Prefixes(rawValue: 1 << 5)
+  /// VEX.L for 256 bits, where the instruction does not ignore it.
+  public static let vex256 = Prefixes(rawValue: 1 << 6)
 }

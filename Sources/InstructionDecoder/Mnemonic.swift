@@ -80,11 +80,68 @@ public enum Mnemonic: UInt16, CaseIterable, Sendable {
   // VMX.
   case vmxon, vmxoff, vmclear, vmptrld, vmptrst, vmread, vmwrite, vmlaunch, vmresume
   case vmcall, vmfunc, invept, invvpid
+
+  // MMX, SSE and AVX, whose VEX form has the same name without the V. Movement.
+  case movd, movq, movdqa, movdqu, lddqu, movntdqa, movntdq, movntq, movntps, movntpd
+  case movaps, movapd, movups, movupd, movss, movsd, movlps, movlpd, movhps, movhpd, movhlps, movlhps
+  case movsldup, movshdup, movddup, movdq2q, movq2dq, maskmovq, maskmovdqu, movmskps, movmskpd, pmovmskb
+  // Integers: two vectors to one.
+  case pand, pandn, por, pxor, andps, andnps, orps, xorps, andpd, andnpd, orpd, xorpd
+  case paddb, paddw, paddd, paddq, psubb, psubw, psubd, psubq, paddsb, paddsw, paddusb, paddusw
+  case psubsb, psubsw, psubusb, psubusw, pavgb, pavgw, pmullw, pmulhw, pmulhuw, pmulhrsw, pmulld
+  case pmuludq, pmuldq, pmaddwd, pmaddubsw, psadbw, psignb, psignw, psignd
+  case pminub, pminuw, pminud, pminsb, pminsw, pminsd, pmaxub, pmaxuw, pmaxud, pmaxsb, pmaxsw, pmaxsd
+  case pcmpeqb, pcmpeqw, pcmpeqd, pcmpeqq, pcmpgtb, pcmpgtw, pcmpgtd, pcmpgtq
+  case packsswb, packssdw, packuswb, packusdw, punpcklbw, punpcklwd, punpckldq, punpcklqdq
+  case punpckhbw, punpckhwd, punpckhdq, punpckhqdq, unpcklps, unpcklpd, unpckhps, unpckhpd
+  case pshufb, phaddw, phaddd, phaddsw, phsubw, phsubd, phsubsw
+  // The same with an immediate or a mask.
+  case shufps, shufpd, palignr, mpsadbw, pblendw, blendps, blendpd, vpblendd
+  case pblendvb, blendvps, blendvpd
+  // One vector to one.
+  case pabsb, pabsw, pabsd, phminposuw, pshufw, pshufd, pshuflw, pshufhw
+  case pmovsxbw, pmovsxbd, pmovsxbq, pmovsxwd, pmovsxwq, pmovsxdq
+  case pmovzxbw, pmovzxbd, pmovzxbq, pmovzxwd, pmovzxwq, pmovzxdq
+  // Shifts by one count, and by one for each element.
+  case psllw, pslld, psllq, psrlw, psrld, psrlq, psraw, psrad, pslldq, psrldq
+  case vpsllv, vpsrlv, vpsravd
+  // Elements, tests and strings.
+  case pinsrb, pinsrw, pinsrd, insertps, pextrb, pextrw, pextrd, extractps, ptest
+  case pcmpestrm, pcmpestri, pcmpistrm, pcmpistri
+  case aesenc, aesenclast, aesdec, aesdeclast, aesimc, aeskeygenassist, pclmulqdq
+  // Floating point: arithmetic.
+  case addps, addpd, addss, addsd, mulps, mulpd, mulss, mulsd, subps, subpd, subss, subsd
+  case divps, divpd, divss, divsd, minps, minpd, minss, minsd, maxps, maxpd, maxss, maxsd
+  case sqrtps, sqrtpd, sqrtss, sqrtsd, rcpps, rcpss, rsqrtps, rsqrtss
+  case cmpps, cmppd, cmpss, cmpsd, comiss, comisd, ucomiss, ucomisd
+  case haddps, haddpd, hsubps, hsubpd, addsubps, addsubpd, dpps, dppd
+  case roundps, roundpd, roundss, roundsd
+  // The fused ones: the order of the operands is in `condition`, the size of the elements in `operandSize`.
+  case vfmadd, vfmaddScalar, vfmsub, vfmsubScalar, vfnmadd, vfnmaddScalar, vfnmsub, vfnmsubScalar
+  case vfmaddsub, vfmsubadd
+  // Floating point: conversion.
+  case cvtpi2ps, cvtpi2pd, cvtsi2ss, cvtsi2sd, cvttps2pi, cvttpd2pi, cvtps2pi, cvtpd2pi
+  case cvttss2si, cvttsd2si, cvtss2si, cvtsd2si, cvtps2pd, cvtpd2ps, cvtss2sd, cvtsd2ss
+  case cvtdq2ps, cvtps2dq, cvttps2dq, cvtdq2pd, cvtpd2dq, cvttpd2dq, vcvtph2ps, vcvtps2ph
+  // AVX only. Where the elements have 4 or 8 bytes, `operandSize` says which.
+  case vbroadcastss, vbroadcastsd, vbroadcastf128, vpbroadcastb, vpbroadcastw, vpbroadcastd, vpbroadcastq
+  case vbroadcasti128, vinsertf128, vinserti128, vextractf128, vextracti128, vperm2f128, vperm2i128
+  case vpermilps, vpermilpd, vpermps, vpermpd, vpermd, vpermq, vtestps, vtestpd
+  case vmaskmovps, vmaskmovpd, vpmaskmov, vgatherdp, vgatherqp, vpgatherd, vpgatherq
+  case emms, vzeroupper, vzeroall
 }
 
 extension Mnemonic {
   /// Whether it is an instruction of the x87 FPU: one whose opcode is D8H to DFH.
   public var isX87: Bool { rawValue >= Mnemonic.fld.rawValue && rawValue <= Mnemonic.fnsave.rawValue }
+
+  /// Whether it is an instruction of MMX, SSE or AVX, but for those that move the state.
+  public var isVector: Bool { rawValue >= Mnemonic.movd.rawValue }
+
+  /// Whether it is a fused multiplication and addition.
+  public var isFused: Bool {
+    rawValue >= Mnemonic.vfmadd.rawValue && rawValue <= Mnemonic.vfmsubadd.rawValue
+  }
 
   /// Whether it is an x87 instruction that does not look for pending x87 exceptions first.
   public var isX87WithoutWaiting: Bool {

@@ -13,11 +13,12 @@ enum ExtensionBlock: UInt8 {
   case vexF7, vexRORX
   case group9Reg3, group9Reg4, group9Reg5, x87D9D0, x87D9E0, x87D9E8, x87D9F0, x87D9F8, x87DAE8, x87DBE0
   case x87DED8, x87DFE0
+  case movlps, movhps, group12, group13, group14, group14MMX, vexZero, vexGroup15
 }
 
 extension OpcodeMap {
   /// Eight rows for each ``ExtensionBlock``. A row without operands has those of the row that led to it.
-  static let extensions: InlineArray<592, OpcodeRow> = [
+  static let extensions: InlineArray<656, OpcodeRow> = [
     // none: no block
     .none, .none, .none, .none, .none, .none, .none, .none,
     // group1: Group 1
@@ -182,5 +183,21 @@ extension OpcodeMap {
     .none, .i(.fcompp), .none, .none, .none, .none, .none, .none,
     // x87DFE0
     .i(.fnstsw, .ax), .none, .none, .none, .none, .none, .none, .none,
+    // movlps: 0F 12
+    .i(.movlps, .vdq, .hdq, .mq), .i(.movhlps, .vdq, .hdq, .ux), .none, .none, .none, .none, .none, .none,
+    // movhps: 0F 16
+    .i(.movhps, .vdq, .hdq, .mq), .i(.movlhps, .vdq, .hdq, .ux), .none, .none, .none, .none, .none, .none,
+    // group12: Group 12
+    .none, .none, .i(.psrlw), .none, .i(.psraw), .none, .i(.psllw), .none,
+    // group13: Group 13
+    .none, .none, .i(.psrld), .none, .i(.psrad), .none, .i(.pslld), .none,
+    // group14: Group 14
+    .none, .none, .i(.psrlq), .i(.psrldq), .none, .none, .i(.psllq), .i(.pslldq),
+    // group14MMX: Group 14 of MMX registers
+    .none, .none, .i(.psrlq), .none, .none, .none, .i(.psllq), .none,
+    // vexZero: VEX 0F 77
+    .i(.vzeroupper), .i(.vzeroall), .none, .none, .none, .none, .none, .none,
+    // vexGroup15: VEX 0F AE
+    .none, .none, .i(.ldmxcsr, .md), .i(.stmxcsr, .md), .none, .none, .none, .none,
   ]
 }

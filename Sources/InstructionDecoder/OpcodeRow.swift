@@ -5,6 +5,7 @@ struct OpcodeRow {
   var form0: OperandForm
   var form1: OperandForm
   var form2: OperandForm
+  var form3 = OperandForm.none
   var selector: Selector
   var block: ExtensionBlock
   var rules: Rules
@@ -29,11 +30,13 @@ struct OpcodeRow {
     case rexB
     /// REX.W.
     case rexW
+    /// VEX.L.
+    case vexL
   }
 
   /// What else holds for a row: its superscripts in the SDM's opcode maps.
   struct Rules: OptionSet {
-    let rawValue: UInt16
+    let rawValue: UInt32
 
     /// i64: invalid in 64-bit mode.
     static let not64 = Rules(rawValue: 1 << 0)
@@ -53,6 +56,20 @@ struct OpcodeRow {
     static let noPrefix = Rules(rawValue: 1 << 7)
     /// VEX.vvvv has no use and must be 1111B (VEX maps only).
     static let noV = Rules(rawValue: 1 << 8)
+    /// Of MMX, SSE or AVX: VEX.L may be 1, and VEX.vvvv is checked by the operands.
+    static let vector = Rules(rawValue: 1 << 9)
+    /// VEX.L must be 0, must be 1, is ignored.
+    static let l0 = Rules(rawValue: 1 << 10)
+    static let l1 = Rules(rawValue: 1 << 11)
+    static let lig = Rules(rawValue: 1 << 12)
+    /// VEX.W must be 0, must be 1.
+    static let w0 = Rules(rawValue: 1 << 13)
+    static let w1 = Rules(rawValue: 1 << 14)
+    /// VEX.W, in every mode, selects operands or elements of 4 or 8 bytes.
+    static let byW = Rules(rawValue: 1 << 15)
+    /// There is no such encoding with a VEX prefix, or without one.
+    static let noVEX = Rules(rawValue: 1 << 16)
+    static let onlyVEX = Rules(rawValue: 1 << 17)
   }
 
   private init(
@@ -66,6 +83,16 @@ struct OpcodeRow {
     self.selector = selector
     self.block = block
     self.rules = rules
+  }
+
+  /// An instruction of MMX, SSE or AVX, or a block of them.
+  static func vector(
+    _ mnemonic: Mnemonic, _ form0: OperandForm, _ form1: OperandForm, _ form2: OperandForm,
+    _ form3: OperandForm, _ selector: Selector, _ block: ExtensionBlock, _ rules: Rules
+  ) -> OpcodeRow {
+    var row = OpcodeRow(mnemonic, form0, form1, form2, selector, block, rules.union(.vector))
+    row.form3 = form3
+    return row
   }
 
   /// An undefined opcode.
@@ -104,12 +131,27 @@ struct OpcodeRow {
     OpcodeRow(.invalid, form0, form1, .none, selector, block, rules)
   }
 
+  /// Whether no instruction is here.
+  var isUndefined: Bool { mnemonic == .invalid && selector == .instruction }
+
+  /// Whether VEX.vvvv names an operand, if r/m is a register or not.
+  func usesV(isRegisterForm: Bool) -> Bool {
+    for form in [form0, form1, form2] {
+      switch form {
+      case .hx, .hdq, .by: return true
+      case .hr: return isRegisterForm
+      default: continue
+      }
+    }
+    return false
+  }
+
   /// Whether a ModRM byte follows the opcode.
   var usesModRM: Bool {
     switch selector {
     case .reg, .rm, .mod, .x87: true
     case .instruction: form0.usesModRM || form1.usesModRM
-    case .prefix, .mode, .rexB, .rexW: false
+    case .prefix, .mode, .rexB, .rexW, .vexL: false
     }
   }
 }

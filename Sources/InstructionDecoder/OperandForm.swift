@@ -62,6 +62,30 @@ enum OperandForm: UInt8 {
   /// The general register of VEX.vvvv.
   case by
 
+  // General registers of MMX and SSE instructions: 4 bytes in reg and in r/m; a register of 4 bytes, or less of memory.
+  case gd, ed, edOrMb, edOrMw
+  // Vector registers: x has 16 or 32 bytes by VEX.L.
+  /// In reg.
+  case vx, vdq
+  /// In VEX.vvvv; without a VEX prefix there is no such operand.
+  case hx, hdq
+  /// The same, but only if r/m is a register.
+  case hr
+  /// In r/m, or memory of that size: all of it, 16, 8, 4, 2, 1 bytes; 4 or 8 by VEX.W; half, a quarter, an eighth.
+  case wx, wdq, wq, wd, ww, wb, wy, whalf, wquarter, weighth
+  /// 8 bytes of 16, or 32 of 32: MOVDDUP's source.
+  case wdup
+  /// In r/m, which must be a register.
+  case ux
+  /// Memory only.
+  case mx
+  /// In bits 7:4 of an immediate.
+  case lx
+  /// Memory at a vector of addresses.
+  case vsib
+  // MMX registers: in reg; in r/m, or 8 or 4 bytes of memory; in r/m.
+  case pq, qq, qd, nq
+
   var usesModRM: Bool { rawValue >= OperandForm.eb.rawValue }
   /// Whether an instruction with this destination works on bytes.
   var isByte: Bool {

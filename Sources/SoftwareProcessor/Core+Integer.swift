@@ -26,7 +26,7 @@ enum InstructionKind {
       .bzhi,
       .pdep, .pext, .rorx, .sarx, .shlx, .shrx, .mulx, .clc, .stc, .cmc, .cld, .std, .setcc, .bound:
       self = .straight
-    case _ where mnemonic.isX87: self = .straight
+    case _ where mnemonic.isX87 || mnemonic.isVector: self = .straight
     case .nop, .lfence, .mfence, .sfence, .serialize, .clflush, .clflushopt, .clwb, .fwait, .fxsave, .fxrstor,
       .ldmxcsr, .stmxcsr, .ud0, .ud1, .ud2,
       .invalid:
@@ -42,6 +42,7 @@ enum InstructionKind {
 extension Core {
   /// Executes an instruction of kind `.straight` or `.branch` at `rip`. Only a branch changes `rip`.
   func executeInteger(_ instruction: borrowing Instruction) throws(Interruption) {
+    if instruction.mnemonic.isVector { return try executeVector(copy instruction) }
     switch instruction.mnemonic {
     case .mov, .movnti, .movzx, .movFromSegment: try executeMove(instruction)
     case .movsx, .movsxd: try executeMoveSigned(instruction)

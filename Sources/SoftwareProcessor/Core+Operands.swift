@@ -82,7 +82,7 @@ extension Core {
     case .immediate, .relative: place.linear
     case .memory: try load(place.linear, place.size, stack: place.isStack)
     case .segment: UInt64((segments + Int(place.register)).pointee.selector)
-    case .none, .control, .debug, .farPointer, .x87: 0
+    case .none, .control, .debug, .farPointer, .x87, .mmx, .vector: 0
     }
   }
 
@@ -93,7 +93,7 @@ extension Core {
     case .highByte:
       self[register: place.register] = self[register: place.register] & ~0xFF00 | (value & 0xFF) &<< 8
     case .memory: try store(value, place.size, at: place.linear, stack: place.isStack)
-    case .none, .immediate, .relative, .segment, .control, .debug, .farPointer, .x87: break
+    case .none, .immediate, .relative, .segment, .control, .debug, .farPointer, .x87, .mmx, .vector: break
     }
   }
 
