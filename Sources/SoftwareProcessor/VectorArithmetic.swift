@@ -93,15 +93,15 @@ extension Vector {
     case .pmulhw:
       return Vector(
         signedWords: elements(a.signedWords, b.signedWords) {
-          Int16(truncatingIfNeeded: Int32($0) &* Int32($1) &>> 16)
+          Int16(truncatingIfNeeded: (Int32($0) &* Int32($1)) &>> 16)
         })
     case .pmulhuw:
       return Vector(
-        words: elements(a.words, b.words) { UInt16(truncatingIfNeeded: UInt32($0) &* UInt32($1) &>> 16) })
+        words: elements(a.words, b.words) { UInt16(truncatingIfNeeded: (UInt32($0) &* UInt32($1)) &>> 16) })
     case .pmulhrsw:
       return Vector(
         signedWords: elements(a.signedWords, b.signedWords) {
-          Int16(truncatingIfNeeded: (Int32($0) &* Int32($1) &>> 14 &+ 1) &>> 1)
+          Int16(truncatingIfNeeded: ((Int32($0) &* Int32($1)) &>> 14 &+ 1) &>> 1)
         })
     case .pmuludq:
       return Vector(quads: (a.quads & 0xFFFF_FFFF) &* (b.quads & 0xFFFF_FFFF))

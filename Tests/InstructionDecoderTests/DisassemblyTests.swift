@@ -23,6 +23,53 @@ import Testing
     #expect(compared > 10_000)
   }
 
+  @Test(
+    "MMX, SSE and AVX",
+    .enabled(if: disassembler != nil, "no clang and llvm-objdump beside a swiftc on the PATH"),
+    arguments: [DecodeMode.protected32, .long64])
+  func agreesOnVectorInstructions(_ mode: DecodeMode) throws {
+    let disassembler = try #require(Self.disassembler)
+    var random = RandomBits(seed: 0x7E57_AA00 + UInt64(mode.rawValue))
+    let cases = (0..<30_000).map { _ in Self.randomVectorCode(mode, &random) }
+    let lines = try disassembler.disassemble(cases, mode)
+    var compared = 0
+    for (number, code) in cases.enumerated() {
+      let opinion = Opinion(code, mode, lines[number], address: UInt64(number * Disassembler.stride))
+      if opinion.isShared { compared += 1 }
+      #expect(opinion.difference == nil)
+    }
+    #expect(compared > 8_000)
+  }
+
+  /// A legacy encoding with at most one mandatory prefix, or a VEX prefix; of every map.
+  private static func randomVectorCode(_ mode: DecodeMode, _ random: inout RandomBits) -> [UInt8] {
+    func byte() -> UInt8 { UInt8(truncatingIfNeeded: random.next()) }
+    let map = UInt8(random.next() % 3)
+    // Opcodes that MMX, SSE and AVX share with nothing else.
+    let twoByte: [ClosedRange<UInt8>] = [
+      0x10...0x17, 0x28...0x2F, 0x50...0x77, 0x7C...0x7F, 0xC2...0xC2, 0xC4...0xC6, 0xD0...0xFE,
+    ]
+    var opcode = byte()
+    while map == 0, !twoByte.contains(where: { $0.contains(opcode) }) { opcode = byte() }
+    if map == 1 { opcode &= 0xBF }
+    if map == 2 { opcode &= 0x7F }
+    let isVEX = random.next() & 1 == 0
+    var code: [UInt8] = []
+    if isVEX {
+      // VEX.vvvv is 1111B as often as not.
+      let unused: UInt8 = random.next() & 1 == 0 ? 0x78 : 0
+      let high = mode == .long64 ? byte() & 0xE0 : 0xE0
+      let third = byte() & (random.next() & 1 == 0 ? 0x7F : 0xFF) | unused | (mode == .long64 ? 0 : 0x40)
+      code = [0xC4, high | (map + 1), third, opcode]
+    } else {
+      let prefix: [UInt8] = [[], [0x66], [0x66], [0xF3], [0xF2]][Int(random.next() % 5)]
+      code = prefix
+      if mode == .long64, random.next() % 3 == 0 { code.append(0x40 | byte() & 15) }
+      code += [[0x0F], [0x0F, 0x38], [0x0F, 0x3A]][Int(map)] + [opcode]
+    }
+    return code + (0..<(15 - code.count)).map { _ in byte() }
+  }
+
   /// Up to three prefixes, an opcode of a map that has integer instructions, and random bytes.
   private static func randomCode(_ mode: DecodeMode, _ random: inout RandomBits) -> [UInt8] {
     var code: [UInt8] = []
@@ -92,6 +139,9 @@ struct Opinion {
   /// 32 bits in 16-bit code; does not mind where LOCK and prefixes that must not be there are, and lets 66H shorten
   /// near branches in 64-bit mode and an ignored segment override hide one that counts.
   private var isKnownToDiffer: Bool {
+    if let ours, ours.mnemonic.isVector, differsAsVector(ours) { return true }
+    // It ignores F2H and F3H before an opcode that has no such form.
+    if ours == nil, [0xF2, 0xF3].contains(code[0]), opcodes[0] == 0x0F { return true }
     let prefixes = code.dropLast(opcodes.count)
     let repeats = prefixes.contains(0xF2) || prefixes.contains(0xF3)
     let sizes = prefixes.contains(0x66) || prefixes.contains(0x67)
@@ -121,6 +171,14 @@ struct Opinion {
     }
   }
 
+  /// It writes the predicates of comparisons and of carry-less products into the name.
+  private func differsAsVector(_ instruction: Instruction) -> Bool {
+    switch instruction.mnemonic {
+    case .cmpps, .cmppd, .cmpss, .cmpsd, .pclmulqdq: true
+    default: false
+    }
+  }
+
   /// Whether a name is one of the instructions that the decoder knows.
   private func isInteger(_ text: String) -> Bool {
     let name = String(text.prefix { $0 != " " })
@@ -133,6 +191,7 @@ struct Opinion {
     case .enter, .rol, .ror, .rcl, .rcr, .shl, .shr, .sar, .shld, .shrd, .bt, .bts, .btr, .btc, .rorx, .int: 1
     case .in, .out, .aam, .aad: 1
     case .ret, .retFar, .callFar, .jmpFar: 2
+    case _ where instruction.mnemonic.isVector: 1
     default: instruction.operandSize
     }
   }

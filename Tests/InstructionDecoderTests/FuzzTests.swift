@@ -48,7 +48,7 @@ import Testing
         decoded += 1
         let isPossible =
           instruction.mnemonic != .invalid && instruction.length >= 1 && instruction.length <= min(count, 15)
-          && instruction.operandCount <= 3 && [1, 2, 4, 8].contains(instruction.operandSize)
+          && instruction.operandCount <= 4 && [1, 2, 4, 8].contains(instruction.operandSize)
           && [2, 4, 8].contains(instruction.addressSize)
         if !isPossible { wrong += 1 }
       } catch {

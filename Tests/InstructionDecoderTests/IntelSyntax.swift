@@ -49,12 +49,38 @@ struct IntelSyntax {
     case .xlat: return "xlatb"
     case .retFar: return size == 8 ? "retfq" : "retf"
     case .sysret, .sysexit: return "\(i.mnemonic)" + (size == 8 ? "q" : "")
-    default: return "\(i.mnemonic)"
+    default: return i.mnemonic.isVector ? vectorName : "\(i.mnemonic)"
     }
   }
 
+  /// With what the mnemonic leaves to the operands and the VEX prefix.
+  private var vectorName: String {
+    let i = instruction
+    let wide = i.operandSize == 8
+    var name = "\(i.mnemonic)"
+    switch i.mnemonic {
+    case .movd
+    where i.operand0.size == 8 && i.operand1.kind != .memory
+      || i.operand1.kind == .general && i.operand1.size == 8,
+      .movd where [i.operand0, i.operand1].contains { $0.kind == .memory && $0.size == 8 }:
+      name = i.operand0.kind == .mmx && i.operand1.size != 8 ? "movd" : "movq"
+    case .pinsrd, .pextrd:
+      if [i.operand0, i.operand1, i.operand2].contains(where: { $0.kind != .vector && $0.size == 8 }) {
+        name = name.replacing("d", with: "q")
+      }
+    case .vpsllv, .vpsrlv, .vpmaskmov, .vpgatherd, .vpgatherq: name += wide ? "q" : "d"
+    case .vgatherdp, .vgatherqp: name += wide ? "d" : "s"
+    case _ where i.mnemonic.isFused:
+      let isScalar = name.hasSuffix("Scalar")
+      name = name.replacing("Scalar", with: "") + ["", "132", "213", "231"][Int(i.condition & 3)]
+      name += (isScalar ? "s" : "p") + (wide ? "d" : "s")
+    default: break
+    }
+    return i.prefixes.contains(.vex) && !name.hasPrefix("v") ? "v" + name : name
+  }
+
   var text: String {
-    var operands = [instruction.operand0, instruction.operand1, instruction.operand2]
+    var operands = [instruction.operand0, instruction.operand1, instruction.operand2, instruction.operand3]
       .prefix(Int(instruction.operandCount)).map(operand)
     switch instruction.mnemonic {
     case .movs: operands = [destination, source]
@@ -66,10 +92,11 @@ struct IntelSyntax {
     case .outs: operands = ["dx", source]
     // Written with the source first.
     case .xchg where instruction.operand0.kind != .memory: operands.swapAt(0, 1)
+    case .pblendvb, .blendvps, .blendvpd: if !instruction.prefixes.contains(.vex) { operands.append("xmm0") }
     default: break
     }
     // Written without the operand that the opcode implies.
-    if [0xD0, 0xD1].contains(opcode) { operands.removeLast() }
+    if [0xD0, 0xD1].contains(opcode), !instruction.mnemonic.isVector { operands.removeLast() }
     return ([name] + operands).joined(separator: " ")
   }
 
@@ -102,6 +129,8 @@ struct IntelSyntax {
     case .debug: return "dr\(operand.register)"
     case .memory: return memory
     case .x87: return "st(\(operand.register))"
+    case .mmx: return "mm\(operand.register)"
+    case .vector: return (operand.size == 32 ? "ymm" : "xmm") + "\(operand.register)"
     case .immediate where operand == instruction.operand1 && instruction.mnemonic == .enter:
       return number(UInt64(instruction.immediate2))
     case .immediate: return number(instruction.immediate)
@@ -128,11 +157,24 @@ struct IntelSyntax {
     }
     if address.index != MemoryAddress.none {
       let scale = address.scale == 1 ? "" : "\(address.scale)*"
-      parts.append(scale + general(address.index, size))
+      parts.append(scale + (vectorIndex ?? general(address.index, size)))
     }
     let displacement = UInt64(bitPattern: address.displacement)
     if displacement != 0 || parts.isEmpty { parts.append(number(displacement)) }
     return segmentText + "[" + parts.joined(separator: "+") + "]"
+  }
+
+  /// The index register of a gather.
+  private var vectorIndex: String? {
+    let i = instruction
+    let indexSize: Int
+    switch i.mnemonic {
+    case .vgatherdp, .vpgatherd: indexSize = 4
+    case .vgatherqp, .vpgatherq: indexSize = 8
+    default: return nil
+    }
+    let count = (i.prefixes.contains(.vex256) ? 32 : 16) / max(indexSize, Int(i.operandSize))
+    return (count * indexSize > 16 ? "ymm" : "xmm") + "\(i.address.index)"
   }
 
   private func number(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -30,6 +30,8 @@ struct PropertyBuilder {
   private var spoilableBase: UInt8?
   /// VEX: map, prefix code, L and vvvv.
   private var vex: (map: UInt8, prefix: UInt8, register: UInt8)?
+  /// VEX.L, and W.
+  var vexL = false
   private var fixed: Set<UInt8> = []
 
   /// Whether the case is for 32-bit code: no REX, 32-bit addresses, and 8 registers.
@@ -109,6 +111,12 @@ extension PropertyBuilder {
   }
 
   mutating func plain(_ bytes: UInt8...) { opcode = bytes }
+  /// REX.W or VEX.W.
+  mutating func setWide(_ isWide: Bool) { rexW = isWide }
+  /// The opcode of map 1, 2 or 3.
+  mutating func opcode(map: UInt8, _ byte: UInt8) {
+    opcode = [[0x0F], [0x0F, 0x38], [0x0F, 0x3A]][Int(map) - 1] + [byte]
+  }
   mutating func mandatoryPrefix(_ prefix: UInt8) { mandatory = prefix }
   mutating func prefix(_ prefix: UInt8) { legacy.append(prefix) }
 
@@ -247,6 +255,21 @@ extension PropertyBuilder {
     modRM = [mod << 6 | (reg & 7) << 3 | 4, scale << 6 | (index & 7) << 3 | base & 7] + bytes
   }
 
+  /// Whether the address has 32 bits in 64-bit code.
+  var hasShortAddress: Bool { hasAddressPrefix }
+
+  /// An address in the middle of the data, with a vector of indices.
+  mutating func encodeVectorAddress(index: UInt8) {
+    encodeReg()
+    var base = baseRegister()
+    while base == 4 { base = baseRegister() }
+    rexB = base >= 8
+    rexX = index >= 8
+    set(base, PropertyLayout.data + 0x1800)
+    let scale = UInt8(random.next() % 3)
+    modRM = [0x44 | (reg & 7) << 3, scale << 6 | (index & 7) << 3 | base & 7, UInt8(random.next() & 0xFF)]
+  }
+
   /// A base register that has no value yet, or RSP.
   private mutating func baseRegister() -> UInt8 {
     if isInSequence { return pick(Self.addressRegisters) }
@@ -338,7 +361,7 @@ extension PropertyBuilder {
   }
 
   private func vexThird(_ register: UInt8, _ prefix: UInt8) -> UInt8 {
-    bit(rexW, 7) | (~register & 15) << 3 | prefix
+    bit(rexW, 7) | bit(vexL, 2) | (~register & 15) << 3 | prefix
   }
 
   private func bit(_ value: Bool, _ position: UInt8) -> UInt8 { value ? 1 << position : 0 }

@@ -114,7 +114,12 @@ struct PropertyExtendedState: Equatable {
     guard self != PropertyExtendedState() else { return "" }
     let stack = (0..<8).map { self[st: $0].description }.joined(separator: " ")
     func hex(_ value: UInt16) -> String { String(value, radix: 16) }
-    return " FCW=\(hex(controlWord)) FSW=\(hex(statusWord)) FTW=\(hex(UInt16(tags))) \(stack)"
+    let vectors = (0..<16).map { register in
+      "Y\(register)="
+        + (0..<4).reversed().map { String(self[ymm: register, $0], radix: 16) }.joined(separator: "_")
+    }
+    return " FCW=\(hex(controlWord)) FSW=\(hex(statusWord)) FTW=\(hex(UInt16(tags))) \(stack) "
+      + "MXCSR=\(String(mxcsr, radix: 16)) " + vectors.joined(separator: " ")
   }
 
   // MARK: SSE and AVX

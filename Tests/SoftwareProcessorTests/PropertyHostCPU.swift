@@ -247,11 +247,13 @@ final class PropertyHostCPU {
     pointer(Context.recovery).storeBytes(of: recovery, as: UInt64.self)
   }
 
-  /// The features of the host's CPU by the names of /proc/cpuinfo.
+  /// The features of the host's CPU by the names of /proc/cpuinfo, and its vendor.
   private static let features: Set<Substring> = {
     let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-    let line = text.split(separator: "\n").first { $0.hasPrefix("flags") } ?? ""
-    return Set(line.split(separator: " "))
+    let lines = text.split(separator: "\n")
+    let flags = lines.first { $0.hasPrefix("flags") } ?? ""
+    let vendor = lines.first { $0.hasPrefix("vendor_id") } ?? ""
+    return Set(flags.split(separator: " ") + vendor.split(separator: " "))
   }()
 
   /// Whether the host has `feature`; nil is what every host has.

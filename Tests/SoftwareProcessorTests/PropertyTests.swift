@@ -28,6 +28,17 @@ struct PropertyTests {
     try compare(PropertyFamily.x87, try PropertyBareSubject(.bits32), codeSize: .bits32, seed: 0x5EED_8087)
   }
 
+  @Test("MMX, SSE and AVX do what the host's CPU does in 64-bit mode")
+  func vectorsAgreeWithTheHost() throws {
+    try compare(PropertyFamily.vectors, try PropertyBareSubject(.bits64), seed: 0x5EED_055E)
+  }
+
+  @Test("MMX, SSE and AVX do what the host's CPU does in 32-bit code")
+  func vectorsAgreeWithTheHostIn32BitCode() throws {
+    try compare(
+      PropertyFamily.vectors, try PropertyBareSubject(.bits32), codeSize: .bits32, seed: 0x5EED_855E)
+  }
+
   @Test(
     "Every family does what the host's CPU does in user mode, up to its page faults",
     arguments: PropertyLastPage.allCases)
