@@ -84,7 +84,7 @@ public struct PhaseBreakdown: Sendable {
       addRun(event.from == .l2 ? .l2 : .l1, until: event)
     }
     if event.from == .l2 { running = event.isTreeRoot && !event.isFinished ? .l1 : .l2 }
-    if event.from == .l1 { running = Self.entersL2(event) ? .l2 : .l1 }
+    if event.from == .l1 { running = HostParts.entersL2(event) ? .l2 : .l1 }
   }
 
   /// Ends the run at `now`.
@@ -120,22 +120,11 @@ public struct PhaseBreakdown: Sendable {
 
   /// L0's part, by the same prices as in the run.
   private mutating func addHostWork(_ event: ExitEvent) {
-    let transform = isTransform(event) ? min(prices.handler(event.work), event.hostCycles) : 0
-    let exit = min(prices.vmExit, event.hostCycles &- transform)
-    let entry = min(prices.vmEntry, event.hostCycles &- transform &- exit)
-    add(event.from == .l2 ? .switchL2 : .switchL1, exit)
-    let resumesL2 = event.from == .l2 ? !event.isTreeRoot : Self.entersL2(event)
-    add(resumesL2 ? .switchL2 : .switchL1, entry)
-    add(.transform, transform)
-    add(.handlerL0, event.hostCycles &- transform &- exit &- entry)
-  }
-
-  private func isTransform(_ event: ExitEvent) -> Bool { event.isTreeRoot || Self.entersL2(event) }
-
-  /// Whether this exit of L1 ended with L2 running: L0 then changed to vmcs02.
-  private static func entersL2(_ event: ExitEvent) -> Bool {
-    event.from == .l1 && event.work.vmptrlds > 0
-      && (event.reason == ExitReason.vmresume.rawValue || event.reason == ExitReason.vmlaunch.rawValue)
+    let parts = HostParts(event, prices)
+    add(event.from == .l2 ? .switchL2 : .switchL1, parts.exit)
+    add(parts.resumed == .l2 ? .switchL2 : .switchL1, parts.entry)
+    add(.transform, parts.transform)
+    add(.handlerL0, parts.handler)
   }
 
   private mutating func add(_ phase: Phase, _ amount: UInt64) { cycles[phase.rawValue] &+= amount }

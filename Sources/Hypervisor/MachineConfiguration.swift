@@ -53,6 +53,8 @@ public struct MachineConfiguration: Sendable {
   public var costs = CostTable.reference
   /// Who sees the VMCSs, and when; nil if nobody does.
   public var watched: VMCSWatchList?
+  /// Which exit trees are recorded with their VMCSs; nil if none are.
+  public var recorded: TreeRecording?
   /// Receives each byte that the guest writes to its serial port, on the thread of the run.
   public var serialOutput: @Sendable (UInt8) -> Void = { _ in }
 

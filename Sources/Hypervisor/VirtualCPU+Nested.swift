@@ -32,7 +32,7 @@ extension VirtualCPU {
   /// The VMCSs as they stand.
   var vmcsSet: VMCSSet {
     VMCSSet(
-      vmcs01: vmx.vmcs01, vmcs12: vmx.vmcs12, vmcs02: watch?.hasEntered == true ? vmx.vmcs02 : nil,
+      vmcs01: vmx.vmcs01, vmcs12: vmx.vmcs12, vmcs02: watch?.hasEntered ?? true ? vmx.vmcs02 : nil,
       vmcs12Address: vmx.currentVMCS?.rawValue, processor: vmx.processor, offered: vmx.capabilities,
       physicalAddressWidth: vmx.physicalAddressWidth,
       isInIA32eMode: EFER(rawValue: vmx.vmcs01[.guestEFER]).contains(.lma), prepared: vmx.merge)

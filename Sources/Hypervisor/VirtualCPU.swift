@@ -34,6 +34,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   var entryFailures = EntryFailureLog()
   /// Nil unless somebody wants to see the VMCSs.
   let watch: VMCSWatch?
+  /// Nil unless exit trees are recorded with their VMCSs.
+  let recorder: TreeRecorder?
   /// How the run ended, once it has.
   var outcome: RunOutcome?
   /// What its local APIC asks of it, and what L0 asks of the processor for that.
@@ -81,6 +83,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     self.vmx = vmx
     self.log = ExitLog(mode: configuration.trace, processor: UInt8(clamping: number))
     self.watch = configuration.watched.map { VMCSWatch($0) }
+    self.recorder = configuration.recorded.map { TreeRecorder($0) }
     let access = prices.accessByL1(configuration.nested.vmcsAccess)
     clock.pointee.shadowReadCycles = access.read
     clock.pointee.shadowWriteCycles = access.write
@@ -160,6 +163,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       instructions: clock.pointee.instructions, rip: vmcs[.guestRIP], qualification: vmcs[.exitQualification],
       processor: UInt8(clamping: number))
 
+    if let recorder { recorder.noteExit(from: event.from, reason: event.reason, vmcsSet) }
     if log.isRecording { event.operand = operand(of: reason, vmcs) }
     event.routedTo = perform(reason)
     performInvalidations()
@@ -181,14 +185,13 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     clock.pointee.cycles &+= event.hostCycles
     event.end = clock.pointee.cycles
     event.isFinished = outcome == nil && !isCutShort
-    if event.isTreeRoot {
-      log.openTree(event)
-    } else {
-      log.append(event)
-      if event.from == .l1, vmx.isInL2 || !vmx.isInVMXOperation {
-        log.closeTree(at: event.end, finished: vmx.isInL2)
-      }
+    if event.isTreeRoot { log.openTree(event) }
+    let endsTree = event.from == .l1 && (vmx.isInL2 || !vmx.isInVMXOperation)
+    if let recorder {
+      recorder.noteHandled(event, tree: log.currentTree, endsTree: endsTree, vmcsSet)
     }
+    if !event.isTreeRoot { log.append(event) }
+    if endsTree { log.closeTree(at: event.end, finished: vmx.isInL2) }
   }
 
   /// The VMREADs and VMWRITEs that L1 completed on the shadow VMCS since the exit before.

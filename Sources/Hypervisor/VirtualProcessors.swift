@@ -134,6 +134,7 @@ extension VirtualCPU {
   mutating func finish() {
     closeExit(isCutShort: true)
     watch?.finish(isInL2: vmx.isInL2, vmcsSet)
+    recorder?.finish()
     log.finish(at: clock.pointee.cycles)
   }
 }

@@ -24,3 +24,6 @@ public func decimal(_ value: Double, places: Int) -> String {
 
 /// `value` as `0x` and hexadecimal digits without leading zeros.
 public func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
+
+/// `value`, which is not negative, rounded to a whole number with its digits in groups.
+func whole(_ value: Double) -> String { grouped(UInt64(max(0, min(value.rounded(), 1e18)))) }

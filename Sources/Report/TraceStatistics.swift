@@ -15,16 +15,16 @@ public struct TraceStatistics: Sendable {
   public let description: TraceDescription
   /// The name of the cost table that the times follow.
   public let costTable: String
-  private let prices: CostPrices
+  let prices: CostPrices
   private let frequency: UInt64
   private var repricing: Repricing?
   private var work: WorkByItem
-  private var statistics = ExitStatistics()
-  private var phases: PhaseBreakdown
-  private var fields = FieldCounts()
-  private var trees = TreeTotals()
-  private var lastCycle: UInt64 = 0
-  private var ending: TraceEnding?
+  private(set) var statistics = ExitStatistics()
+  private(set) var phases: PhaseBreakdown
+  private(set) var fields = FieldCounts()
+  private(set) var trees = TreeTotals()
+  private(set) var lastCycle: UInt64 = 0
+  private(set) var ending: TraceEnding?
 
   /// The statistics of a trace as it is, or as it would be under `costs`.
   public init(_ description: TraceDescription, under costs: CostTable? = nil) {
@@ -69,7 +69,7 @@ public struct TraceStatistics: Sendable {
     phases.finish(at: end)
   }
 
-  private var multiplication: Multiplication { trees.multiplication }
+  var multiplication: Multiplication { trees.multiplication }
 
   // MARK: For people
 
@@ -93,7 +93,7 @@ public struct TraceStatistics: Sendable {
     return text
   }
 
-  private var summarySentence: String? {
+  var summarySentence: String? {
     guard case .complete(let summary) = ending else { return nil }
     var text = "\(grouped(statistics.count)) exits, \(grouped(summary.instructions)) guest instructions, "
     text += "\(grouped(phases.total)) virtual cycles; \(summary.sentence)"
@@ -173,7 +173,7 @@ public struct TraceStatistics: Sendable {
     return table
   }
 
-  private static func name(_ row: FieldCounts.Row) -> String {
+  static func name(_ row: FieldCounts.Row) -> String {
     row.field.map { "\($0.name)" } ?? hexadecimal(UInt64(row.encoding))
   }
 
@@ -212,7 +212,7 @@ public struct TraceStatistics: Sendable {
     ]
   }
 
-  private var isComplete: Bool {
+  var isComplete: Bool {
     guard case .complete = ending else { return false }
     return true
   }

@@ -6,6 +6,8 @@ struct TraceBlockDecoder {
   /// Whether a number ran beyond the payload or beyond 64 bits.
   private var failed = false
 
+  var hasFailed: Bool { failed }
+
   init(_ payload: UnsafeRawBufferPointer, _ context: TraceContext) {
     self.payload = payload
     self.context = context
@@ -64,6 +66,9 @@ struct TraceBlockDecoder {
   }
 
   // MARK: Numbers
+
+  /// The next varint.
+  mutating func number() -> UInt64 { varint() }
 
   private mutating func byte() -> UInt8 {
     guard position < payload.count else {

@@ -4,9 +4,10 @@
 /// byte), a *signed varint* is the varint of `(n << 1) ^ (n >> 63)`.
 ///
 /// ```text
-/// file     header, then any number of event blocks, then a summary block if the run came to its end
+/// file     header, then any number of blocks of events and of snapshots, then a summary block if the run came to its end
 /// header   8 bytes "Testudo\n" | u32 version | u32 count of the description | description | u64 checksum of all that
-/// block    u32 kind (0x53545645 "EVTS" or 0x454E4F44 "DONE") | u32 count of payload bytes | u32 count of events | u32 0
+/// block    u32 kind (0x53545645 "EVTS", 0x53434D56 "VMCS" or 0x454E4F44 "DONE") | u32 count of payload bytes
+///          | u32 count of events or snapshots | u32 0
 ///          | u64 cycles | u64 instructions | u64 tree | u64 checksum of the 40 bytes before and the payload | payload
 /// event    u16 flags | [varint reason] | [u8 processor] | [signed varint tree] | varint end | [varint span]
 ///          | signed varint instructions | signed varint RIP | varint hostCycles
@@ -15,6 +16,8 @@
 ///          | [varint operand] | [varint qualification]
 /// flags    bit 0 from L2, 1 routed to L1, 2 not finished, 3 in a tree, 4 tree given, 5 span given, 6 operand given,
 ///          7 qualification given, 8 to 14 basic exit reason (127: given as a varint), 15 processor given
+/// snapshot the payload of "VMCS", whose tree is the third of its words: for each, varint (step << 1 | handled), then for
+///          vmcs01, vmcs12 and vmcs02: varint count of changes | for each, varint encoding | varint value
 /// summary  the payload of "DONE": u64 events | u64 dropped events | u64 instructions | u64 cycles | sentence, UTF-8
 /// ```
 ///
@@ -22,6 +25,11 @@
 /// `instructions` and `tree` are differences from the event before, in a block's first event from the block's own three
 /// words; RIP is the difference from the last event of the same level in the block, at first from 0. So each block is
 /// read by itself, and a file that was cut is read up to its last whole block.
+///
+/// A snapshot is the three VMCSs at one of the two moments of a step of an exit tree (``VMCSSnapshot``), told as what
+/// changed since the snapshot before it in the block, at first since VMCSs full of zeros; an encoding is the difference
+/// from that of the change before. A tree's snapshots may take several blocks, which precede the block that has its
+/// root. A reader leaves out blocks of a kind that it does not know.
 public enum TraceFormat {
   /// The version that is written; a reader refuses a later one.
   public static let version: UInt32 = 1
@@ -32,6 +40,7 @@ public enum TraceFormat {
 
   static let magic: StaticString = "Testudo\n"
   static let eventBlock: UInt32 = 0x5354_5645
+  static let snapshotBlock: UInt32 = 0x5343_4D56
   static let summaryBlock: UInt32 = 0x454E_4F44
   /// The bytes of a block before its payload.
   static let blockHeaderSize = 48

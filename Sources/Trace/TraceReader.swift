@@ -39,6 +39,13 @@ public enum TraceEnding: Equatable, Sendable {
   }
 }
 
+/// One block of a trace.
+public enum TraceBlock: Equatable, Sendable {
+  case events([ExitEvent])
+  /// Some snapshots of one tree, all of which precede its root.
+  case snapshots(TreeSnapshots)
+}
+
 /// Reads a binary log of exits, block by block, in bounded memory.
 ///
 /// `source` fills the buffer that it is given as far as it can, and returns the number of bytes; fewer than asked for
@@ -76,9 +83,24 @@ public struct TraceReader: ~Copyable {
 
   deinit { block.deallocate() }
 
-  /// The events of the next block, in order; nil at the end, of which ``ending`` then tells.
+  /// The events of the next block of events, in order; nil at the end, of which ``ending`` then tells.
   public mutating func nextBlock() -> [ExitEvent]? {
-    guard ending == nil else { return nil }
+    while let block = next() {
+      if case .events(let events) = block { return events }
+    }
+    return nil
+  }
+
+  /// The next block; nil at the end, of which ``ending`` then tells.
+  public mutating func next() -> TraceBlock? {
+    while ending == nil {
+      if let block = readBlock() { return block }
+    }
+    return nil
+  }
+
+  /// Reads one block; nil if it is the end, or of a kind that is left out.
+  private mutating func readBlock() -> TraceBlock? {
     let header = UnsafeMutableRawBufferPointer(rebasing: block[..<TraceFormat.blockHeaderSize])
     let got = source(header)
     guard got == header.count else {
@@ -92,15 +114,23 @@ public struct TraceReader: ~Copyable {
     guard source(payload) == size else { return end(.cut(offset: offset)) }
     guard hasItsChecksum(UnsafeRawBufferPointer(payload)) else { return end(.damaged(offset: offset)) }
     let kind = UInt32(littleEndian: header.load(as: UInt32.self))
-    if kind == TraceFormat.summaryBlock { return end(Self.summary(UnsafeRawBufferPointer(payload), offset)) }
-    guard kind == TraceFormat.eventBlock, decode(UnsafeRawBufferPointer(payload)) else {
-      return end(.damaged(offset: offset))
-    }
+    let start = offset
     offset &+= UInt64(TraceFormat.blockHeaderSize + size)
-    return events
+    switch kind {
+    case TraceFormat.summaryBlock: return end(Self.summary(UnsafeRawBufferPointer(payload), start))
+    case TraceFormat.eventBlock:
+      guard decode(UnsafeRawBufferPointer(payload)) else { return end(.damaged(offset: start)) }
+      return .events(events)
+    case TraceFormat.snapshotBlock:
+      guard let snapshots = snapshots(UnsafeRawBufferPointer(payload)) else {
+        return end(.damaged(offset: start))
+      }
+      return .snapshots(snapshots)
+    default: return nil
+    }
   }
 
-  private mutating func end(_ ending: TraceEnding) -> [ExitEvent]? {
+  private mutating func end(_ ending: TraceEnding) -> TraceBlock? {
     self.ending = ending
     return nil
   }
@@ -127,6 +157,12 @@ public struct TraceReader: ~Copyable {
       events.append(event)
     }
     return decoder.isAtEnd
+  }
+
+  private func snapshots(_ payload: UnsafeRawBufferPointer) -> TreeSnapshots? {
+    let count = Int(UInt32(littleEndian: block.load(fromByteOffset: 8, as: UInt32.self)))
+    let tree = UInt64(littleEndian: block.load(fromByteOffset: 32, as: UInt64.self))
+    return SnapshotCoding.snapshots(payload, count: count).map { TreeSnapshots(tree: tree, snapshots: $0) }
   }
 
   private static func summary(_ payload: UnsafeRawBufferPointer, _ offset: UInt64) -> TraceEnding {

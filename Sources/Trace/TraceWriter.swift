@@ -56,6 +56,32 @@ public struct TraceWriter: ~Copyable {
     context = base
   }
 
+  /// Appends the VMCSs at the steps of a tree, before the events that wait for their block to be full.
+  public func append(_ snapshots: TreeSnapshots) {
+    var encoder = SnapshotEncoder()
+    for snapshot in snapshots.snapshots.prefix(2 * TreeSnapshots.stepLimit) {
+      encoder.put(snapshot)
+      guard encoder.bytes.count > TraceFormat.payloadLimit - SnapshotCoding.sizeLimit else { continue }
+      write(encoder, tree: snapshots.tree)
+      encoder = SnapshotEncoder()
+    }
+    if encoder.count > 0 { write(encoder, tree: snapshots.tree) }
+  }
+
+  private func write(_ encoder: SnapshotEncoder, tree: UInt64) {
+    var bytes: [UInt8] = []
+    bytes.append(littleEndian: TraceFormat.snapshotBlock)
+    bytes.append(littleEndian: UInt32(encoder.bytes.count))
+    bytes.append(littleEndian: encoder.count)
+    bytes.append(littleEndian: UInt32(0))
+    for word in [0, 0, tree] { bytes.append(littleEndian: word) }
+    let head = bytes.withUnsafeBytes { TraceFormat.checksum($0) }
+    bytes.append(
+      littleEndian: encoder.bytes.withUnsafeBytes { TraceFormat.checksum($0, seed: head) })
+    bytes += encoder.bytes
+    bytes.withUnsafeBytes(output)
+  }
+
   /// Ends the file with what the run came to.
   public mutating func finish(_ summary: TraceSummary) {
     flush()

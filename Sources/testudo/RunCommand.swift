@@ -113,6 +113,12 @@ struct RunCommand: ParsableCommand {
   var trace: String?
 
   @Option(
+    help: ArgumentHelp(
+      "How many exit trees of each kind of L2 exit a binary trace has with the VMCSs at every step, for 'testudo "
+        + "report': the first, second, fourth, eighth, and so on.", valueName: "count"))
+  var traceVmcs = 6
+
+  @Option(
     help: ArgumentHelp("Write dumps of vmcs01, vmcs12 and vmcs02 into this folder.", valueName: "folder"))
   var dumpVmcs: String?
 
@@ -147,6 +153,9 @@ struct RunCommand: ParsableCommand {
     if trace == "" {
       throw ValidationError("The value of '--trace <file>' is '': expected the path of a file")
     }
+    guard 0...64 ~= traceVmcs else {
+      throw ValidationError("The value of '--trace-vmcs <count>' is \(traceVmcs): expected 0 to 64")
+    }
     if dumpVmcs == "" {
       throw ValidationError("The value of '--dump-vmcs <folder>' is '': expected the path of a folder")
     }
@@ -172,7 +181,12 @@ struct RunCommand: ParsableCommand {
       configuration.watched = VMCSWatchList(Set(moments)) { dumps.write($0, $1) }
     }
     let traceFile = try openTrace(configuration, options)
-    if let traceFile { configuration.trace = .streamed { traceFile.write($0) } }
+    if let traceFile {
+      configuration.trace = .streamed { traceFile.write($0) }
+      if traceVmcs > 0, !traceFile.isExport {
+        configuration.recorded = TreeRecording(treesPerReason: traceVmcs) { traceFile.write($0) }
+      }
+    }
     let machine = try Laboratory.machine(configuration)
     traceFile?.begin()
     logger.info("running", metadata: ["guest": "\(guest)", "commandLine": "\(configuration.commandLine)"])

@@ -9,7 +9,8 @@ struct Testudo: ParsableCommand {
     discussion: ExitStatus.discussion,
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, StatCommand.self, TraceCommand.self, CheckCommand.self, VMCSCommand.self,
+      RunCommand.self, StatCommand.self, ReportCommand.self, TraceCommand.self, CheckCommand.self,
+      VMCSCommand.self,
       GuestsCommand.self, DoctorCommand.self, ExperimentCommand.self, PapersCommand.self,
     ])
 

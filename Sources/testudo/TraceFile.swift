@@ -9,6 +9,8 @@ import Trace
 /// It belongs to the thread of the run.
 final class TraceFile: @unchecked Sendable {
   let path: String
+  /// Whether the file is of another tool's format.
+  var isExport: Bool { path.hasSuffix(".json") }
   private let output: BufferedFile
   private let description: TraceDescription
   private let sink: any TraceSink
@@ -24,7 +26,8 @@ final class TraceFile: @unchecked Sendable {
         "\(path): cannot create the trace: \(Output.reason(errno)): expected a path in a writable directory")
     }
     output = BufferedFile(file)
-    sink = path.hasSuffix(".json") ? ExportSink(output, description) : BinarySink(output, description)
+    sink =
+      path.hasSuffix(".json") ? ExportSink(output, description) : BinarySink(output, description)
   }
 
   /// Empties the file and begins the trace: to be called when nothing can keep the run from beginning.
@@ -34,6 +37,8 @@ final class TraceFile: @unchecked Sendable {
   }
 
   func write(_ events: UnsafeBufferPointer<ExitEvent>) { sink.write(events) }
+
+  func write(_ snapshots: TreeSnapshots) { sink.write(snapshots) }
 
   /// Ends the file with what the run came to. Throws if any of it could not be written.
   func finish(_ result: RunResult) throws(CommandError) {
@@ -53,6 +58,7 @@ final class TraceFile: @unchecked Sendable {
 private protocol TraceSink {
   func begin()
   func write(_ events: UnsafeBufferPointer<ExitEvent>)
+  func write(_ snapshots: TreeSnapshots)
   func finish(_ summary: TraceSummary)
 }
 
@@ -74,6 +80,8 @@ private final class BinarySink: TraceSink {
 
   func write(_ events: UnsafeBufferPointer<ExitEvent>) { writer?.append(events) }
 
+  func write(_ snapshots: TreeSnapshots) { writer?.append(snapshots) }
+
   func finish(_ summary: TraceSummary) { writer?.finish(summary) }
 }
 
@@ -94,6 +102,9 @@ private final class ExportSink: TraceSink {
   func write(_ events: UnsafeBufferPointer<ExitEvent>) {
     for event in events { output.append { export.append(event, to: &$0) } }
   }
+
+  /// Other tools' formats have no place for VMCSs.
+  func write(_ snapshots: TreeSnapshots) {}
 
   func finish(_ summary: TraceSummary) { output.append(export.closing()) }
 }

@@ -30,9 +30,17 @@ struct TraceInput: ~Copyable {
   /// Hands every event to `body` in order, and returns how the trace ends.
   mutating func forEach(_ body: (ExitEvent) throws(CommandError) -> Void) throws(CommandError) -> TraceEnding
   {
-    while let events = reader.nextBlock() {
+    try forEachBlock { block throws(CommandError) in
+      guard case .events(let events) = block else { return }
       for event in events { try body(event) }
     }
+  }
+
+  /// Hands every block to `body` in order, and returns how the trace ends.
+  mutating func forEachBlock(_ body: (TraceBlock) throws(CommandError) -> Void) throws(CommandError)
+    -> TraceEnding
+  {
+    while let block = reader.next() { try body(block) }
     let ending = reader.ending ?? .withoutSummary
     if let warning = ending.warning { Output.complain("\(path): \(warning)") }
     return ending
