@@ -83,7 +83,7 @@ private struct StringComparison {
     let all: UInt32 = count == 16 ? 0xFFFF : 0xFF
     switch control >> 4 & 3 {
     case 1: return bits ^ all
-    case 3: return bits ^ (1 << UInt32(secondLength)) &- 1
+    case 3: return bits ^ ((1 << UInt32(secondLength)) &- 1)
     default: return bits
     }
   }
