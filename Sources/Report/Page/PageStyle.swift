@@ -135,6 +135,7 @@ enum PageStyle {
       .scroll { overflow: visible; }
       svg, tr, .tile { break-inside: avoid; }
       h2, h3 { break-after: avoid; }
+      tfoot { display: table-row-group; }
       th, td { padding: 0.1rem 0.4rem; }
     }
     """#

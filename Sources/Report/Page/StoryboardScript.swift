@@ -131,7 +131,7 @@ enum StoryboardScript {
         body, make('tfoot', {}, make('tr', {}, make('th', { scope: 'row', colspan: '3' }, 'in all'), make('td', { class: 'n' }, group(total)))));
       const parts = make('ul', { class: 'key' });
       for (const [level, phase, start, end, step] of board.segments) if (step === state.step)
-        parts.append(make('li', {}, make('i', { class: `p-${phase}` }), `L${level} ${phaseNames[phase]}: ${group(end - start)}`));
+        parts.append(make('li', {}, make('i', { class: `p-${phase}` }), `${phaseNames[phase]}: ${group(end - start)}`));
       at('facts').replaceChildren(
         make('h3', { id: 'facts-title' }, `Exit ${state.step + 1} of ${group(board.size)}: ${event.from} ${event.reason}`), list,
         make('p', { class: 'faint' }, 'Phases of this step, in cycles:'), parts, work);
