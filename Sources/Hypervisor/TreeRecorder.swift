@@ -31,19 +31,23 @@ final class TreeRecorder {
   /// The state at the exit that is being handled.
   private var pending: VMCSSnapshot?
   private var open: TreeSnapshots?
+  /// Whether there is any of the two: most exits find that there is none, and cost no more than that.
+  private var isBusy = false
   private var step: UInt32 = 0
 
   init(_ recording: TreeRecording) { self.recording = recording }
 
   /// The guest has exited for `reason`, and nothing has been done yet.
   func noteExit(from level: ExitLevel, reason: UInt16, _ set: @autoclosure () -> VMCSSet) {
-    pending = nil
+    guard level == .l2 || isBusy else { return }
     guard level == .l2 ? wants(reason) : hasRoom else { return }
+    isBusy = true
     pending = VMCSSnapshot(set(), step: level == .l2 ? 0 : step + 1, .exit)
   }
 
   /// L0 has handled the exit of `event`, which belongs to `tree` (``ExitEvent/noTree`` if to none), or opened it.
   func noteHandled(_ event: ExitEvent, tree: UInt64, endsTree: Bool, _ set: @autoclosure () -> VMCSSet) {
+    guard isBusy || event.from == .l2 else { return }
     if event.isTreeRoot {
       begin(event.reason, tree)
     } else if event.from == .l2 {
@@ -51,6 +55,7 @@ final class TreeRecorder {
     } else if open != nil {
       step &+= 1
     }
+    guard isBusy else { return }
     if let pending, open?.tree == tree {
       open?.snapshots.append(pending)
       open?.snapshots.append(VMCSSnapshot(set(), step: pending.step, .handled))
@@ -60,6 +65,7 @@ final class TreeRecorder {
       recording.receive(ended)
       open = nil
     }
+    isBusy = open != nil
   }
 
   /// Hands out a tree that the end of the run cuts short.
@@ -70,8 +76,9 @@ final class TreeRecorder {
 
   private func begin(_ reason: UInt16, _ tree: UInt64) {
     let row = row(reason)
-    open = nil
     seen[row] &+= 1
+    guard isBusy else { return }
+    open = nil
     guard pending != nil else { return }
     recorded[row] += 1
     step = 0
