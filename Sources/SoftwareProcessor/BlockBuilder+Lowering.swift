@@ -38,6 +38,7 @@ extension BlockBuilder {
     case .bt: lowerBitTest(instruction)
     case .push, .pop, .leave: lowerStack(instruction)
     case .nop: skip(instruction)
+    case _ where instruction.mnemonic.isVector: lowerVector(instruction)
     default: false
     }
   }

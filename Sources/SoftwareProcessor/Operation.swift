@@ -60,6 +60,11 @@ enum Operation: UInt16 {
   // Bit tests of registers.
   case btRR4, btRR8, btRI4, btRI8
 
+  // SSE: 16 bytes between registers, loaded and stored; 4 and 8 bytes; integers of two registers, carried; scalar double
+  // precision.
+  case vectorMove, vectorLoad, vectorStore, scalarLoad4, scalarLoad8, scalarStore4, scalarStore8,
+    vectorCombine, scalarDoubleRR, scalarDoubleRM
+
   // The stack, 8 bytes at a time.
   case pushR, pushI, popR, leave
 
@@ -95,7 +100,7 @@ extension Operation {
   /// Whether the record's displacement is the address of the instruction that it carries.
   var carriesInstruction: Bool {
     switch self {
-    case .straight, .branch, .system: true
+    case .straight, .branch, .system, .vectorCombine: true
     default: false
     }
   }

@@ -140,8 +140,7 @@ struct Opinion {
   /// near branches in 64-bit mode and an ignored segment override hide one that counts.
   private var isKnownToDiffer: Bool {
     if let ours, ours.mnemonic.isVector, differsAsVector(ours) { return true }
-    // It ignores F2H and F3H before an opcode that has no such form.
-    if ours == nil, [0xF2, 0xF3].contains(code[0]), opcodes[0] == 0x0F { return true }
+    if isVector(opcodes), differsAsVector(prefixes: code.dropLast(opcodes.count)) { return true }
     let prefixes = code.dropLast(opcodes.count)
     let repeats = prefixes.contains(0xF2) || prefixes.contains(0xF3)
     let sizes = prefixes.contains(0x66) || prefixes.contains(0x67)
@@ -167,6 +166,32 @@ struct Opinion {
     case (0x0F, 0x38) where opcodes[2] == 0xF6: return mode == .protected16
     case (0x0F, 0x38) where [0xF0, 0xF1, 0xF8, 0xF9].contains(opcodes[2]):
       return repeats || sizes
+    default: return false
+    }
+  }
+
+  /// Whether the opcode is one of MMX, SSE and AVX.
+  private func isVector(_ opcodes: [UInt8]) -> Bool {
+    if let ours, ours.mnemonic.isVector { return true }
+    guard opcodes.count > 2, opcodes[0] == 0x0F else { return false }
+    switch opcodes[1] {
+    case 0x10...0x17, 0x28...0x2F, 0x50...0x77, 0x7C...0x7F, 0xC2, 0xC4...0xC6, 0xD0...0xFE, 0x38, 0x3A:
+      return true
+    default: return false
+    }
+  }
+
+  /// It ignores mandatory prefixes before an opcode that has no such form, and 66H among them in 16-bit code; in 32-bit
+  /// code it minds VEX.W of general registers, and the fourth register's bit 3.
+  private func differsAsVector(prefixes: ArraySlice<UInt8>) -> Bool {
+    let isPrefixed = prefixes.contains { [0x66, 0xF2, 0xF3].contains($0) }
+    if isPrefixed, ours == nil || mode == .protected16 { return true }
+    guard mode != .long64, let ours, ours.prefixes.contains(.vex) else { return false }
+    switch ours.mnemonic {
+    case .movd, .pinsrd, .pextrd, .vpgatherd, .vpgatherq, .cvtsi2ss, .cvtsi2sd, .cvtss2si, .cvttss2si,
+      .cvtsd2si,
+      .cvttsd2si, .blendvps, .blendvpd, .pblendvb:
+      return true
     default: return false
     }
   }

@@ -68,8 +68,8 @@ extension PropertyBuilder {
     var mxcsr: UInt32 = 0x1F80 | UInt32(random.next() & 0x3F)
     if chance(2) { mxcsr &= ~0x3F }
     if chance(2) { mxcsr |= UInt32(random.next() & 3) << 13 }
-    if chance(3) { mxcsr ^= UInt32(random.next()) & 0x8040 }
-    if chance(4) { mxcsr ^= UInt32(random.next()) & 0x1F80 }
+    if chance(3) { mxcsr ^= UInt32(truncatingIfNeeded: random.next()) & 0x8040 }
+    if chance(4) { mxcsr ^= UInt32(truncatingIfNeeded: random.next()) & 0x1F80 }
     result.extended.mxcsr = mxcsr
   }
 
