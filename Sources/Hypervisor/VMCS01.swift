@@ -54,6 +54,8 @@ struct VMCS01Builder {
     vmcs[.eptPointer] = pages.ept01.rawValue | writeBackAndFourLevels
     vmcs[.msrBitmap] = pages.msrBitmap.rawValue
     vmcs[.vmcsLinkPointer] = .max
+    // L0 turns x87 errors into interrupts for an L1 that has CR0.NE = 0.
+    vmcs[.exceptionBitmap] = 1 << UInt64(ExceptionVector.floatingPointError.rawValue)
     vmcs[.cr0GuestHostMask] = Self.cr0Mask.rawValue
     vmcs[.cr4GuestHostMask] = CR4.vmxe.rawValue
     writeHostState()

@@ -40,7 +40,7 @@ extension VirtualCPU {
     case .xsetbv: emulateXSETBV()
     case .getsec, .vmfunc, .encls, .enclv: guest.raise(.invalidOpcode)
     case .rdpmc: guest.raise(.generalProtection)
-    case .exceptionOrNMI: guest.deliverAgain()
+    case .exceptionOrNMI: emulateException()
     case .tripleFault: outcome = .tripleFault(level: level, rip: guest[.guestRIP])
     case .taskSwitch: outcome = taskSwitch()
     default: outcome = unexpectedExit(reason)
@@ -62,6 +62,26 @@ extension VirtualCPU {
     registers.pointee.rcx = UInt64(result.ecx)
     registers.pointee.rdx = UInt64(result.edx)
     guest.completeInstruction()
+  }
+}
+
+// MARK: Exceptions
+
+extension VirtualCPU {
+  /// Delivers an exception that nobody wants after all. But an x87 error of L1 with CR0.NE = 0, which VMX operation does
+  /// not let the processor have, is the PC's interrupt 13, for which the instruction waits.
+  ///
+  /// Source: SDM volume 1, "MS-DOS* Compatibility Sub-mode".
+  private mutating func emulateException() {
+    let guest = guest
+    let event = guest.vmcs.exitInterruptionInformation
+    guard !vmx.isInL2, event.vector == ExceptionVector.floatingPointError.rawValue,
+      event.kind == .hardwareException, !guest.visibleCR0.contains(.ne)
+    else { return guest.deliverAgain() }
+    devices.board.coprocessorError.raise()
+    devices.noteAccess()
+    guest.vmcs.interruptibilityState.subtract([.blockingBySTI, .blockingByMOVSS])
+    wait = .halt(rip: guest[.guestRIP])
   }
 }
 

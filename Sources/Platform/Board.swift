@@ -48,6 +48,8 @@ public final class Board {
   /// COM1. The user's console hands it what is typed.
   public let serial: SerialPort
   public let powerManagement: PowerManagement
+  /// What L0 tells of x87 errors while CR0.NE is 0.
+  public let coprocessorError: CoprocessorErrorLatch
   private let legacyInterrupts: InterruptControllerPair
   private let ioAPIC: IOAPIC
   private var timed: [any TimedDevice] = []
@@ -67,6 +69,7 @@ public final class Board {
     serial = SerialPort(line: line(PlatformAddresses.com1Interrupt), sink: configuration.serialOutput)
     powerManagement = PowerManagement(
       time: time, events: events, line: line(PlatformAddresses.systemControlInterrupt))
+    coprocessorError = CoprocessorErrorLatch(line: line(PlatformAddresses.coprocessorErrorInterrupt))
     bus.externalInterrupts = legacyInterrupts
     for _ in 0..<configuration.boundedProcessorCount {
       let apic = bus.addLocalAPIC()
@@ -109,6 +112,7 @@ public final class Board {
     attach(keyboard.commandPort, PlatformAddresses.keyboardCommand)
     attach(SystemControlPortA(events: events), PlatformAddresses.systemControlA)
     attach(ResetControl(events: events), PlatformAddresses.resetControl)
+    attach(coprocessorError, PlatformAddresses.coprocessorError)
     attach(serial, PlatformAddresses.com1)
     attach(DebugExit(events: events), PlatformAddresses.debugExit)
   }

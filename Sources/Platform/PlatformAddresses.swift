@@ -30,6 +30,8 @@ public enum PlatformAddresses {
   public static let realTimeClock = Ports(0x70, 2)
   /// System control port A: A20 and the fast reset.
   public static let systemControlA = Ports(0x92, 1)
+  /// The latch of x87 errors, and a reset of the coprocessor that does nothing.
+  public static let coprocessorError = Ports(0xF0, 2)
   public static let debugExit = Ports(DebugExit.port, DebugExit.portCount)
   public static let com1 = Ports(SerialPort.com1, SerialPort.portCount)
   /// The block of ACPI's fixed hardware: the four ranges below.
@@ -83,6 +85,7 @@ public enum PlatformAddresses {
 
   /// ISA interrupt lines. Each is also the global system interrupt of that number, but for ``timerInterrupt``.
   public static let timerInterrupt: UInt8 = 0
+  public static let coprocessorErrorInterrupt: UInt8 = 13
   public static let keyboardInterrupt: UInt8 = 1
   public static let com1Interrupt: UInt8 = 4
   public static let realTimeClockInterrupt: UInt8 = 8

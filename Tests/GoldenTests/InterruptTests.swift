@@ -256,4 +256,51 @@ import VMX
       #expect(!run.result.outcome.isSuccess)
     }
   }
+
+  /// With CR0.NE = 0 an x87 error is interrupt 13 of the 8259s, until port F0H is written; with CR0.NE = 1 it is #MF.
+  @Test(arguments: [(clearsNE: true, interrupts: 1, exceptions: 0), (false, 0, 1)])
+  func x87Errors(_ row: (clearsNE: Bool, interrupts: UInt32, exceptions: UInt32)) throws {
+    let run = try runAssembly(
+      """
+        start
+        gate 0x75, interrupt
+        gate 16, exception
+        movb $0xFB, %al               // the cascade, and interrupt 13
+        outb %al, $0x21
+        movb $0xDF, %al
+        outb %al, $0xA1
+        xorl %esi, %esi
+        xorl %edx, %edx
+        movq %cr0, %rax
+        andq $~0x20, %rax
+        orq $\(row.clearsNE ? 0 : 0x20), %rax
+        movq %rax, %cr0
+        fninit
+        pushq $0x37E                  // invalid operations unmasked
+        fldcw (%rsp)
+        fld1
+        fchs
+        fsqrt
+        sti
+        fwait
+        cli
+        movl %esi, %eax
+        shll $4, %eax
+        orl %edx, %eax
+        done
+      interrupt:
+        incl %esi
+        outb %al, $0xF0
+        fnclex
+        movb $0x20, %al
+        outb %al, $0xA0
+        outb %al, $0x20
+        iretq
+      exception:
+        incl %edx
+        fnclex
+        iretq
+      """)
+    #expect(run.result.outcome == .guestReported(code: row.interrupts << 4 | row.exceptions))
+  }
 }
