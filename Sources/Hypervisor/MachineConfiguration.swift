@@ -14,6 +14,9 @@ public typealias EPTCompositionPolicy = NestedVMX.EPTCompositionPolicy
 public typealias ProcessorModel = Platform.ProcessorModel
 public typealias BlockStorage = Platform.BlockStorage
 public typealias FirmwareFile = Platform.FirmwareFile
+public typealias DiskFile = Platform.DiskFile
+public typealias DiskError = Platform.DiskError
+public typealias ClockTime = Platform.ClockTime
 
 /// What a machine is made of.
 public struct MachineConfiguration: Sendable {

@@ -1,7 +1,7 @@
 /// ACPI Machine Language, as far as this machine's description needs it: each function gives the bytes of one term.
 ///
 /// Source: ACPI Specification, "ACPI Machine Language (AML) Specification".
-enum AML {
+package enum AML {
   private enum Opcode {
     static let zero: UInt8 = 0x00
     static let one: UInt8 = 0x01
@@ -21,7 +21,7 @@ enum AML {
 
   /// A path such as `\_SB.PCI0`: an optional root, and up to 255 segments, each padded with underscores to four
   /// characters.
-  static func path(_ text: String) -> [UInt8] {
+  package static func path(_ text: String) -> [UInt8] {
     let isAbsolute = text.hasPrefix("\\")
     let segments = (isAbsolute ? text.dropFirst() : text[...]).split(separator: ".").map { segment in
       Array(segment.utf8.prefix(4))
@@ -40,7 +40,7 @@ enum AML {
   // MARK: Data
 
   /// The shortest encoding of an integer.
-  static func integer(_ value: UInt64) -> [UInt8] {
+  package static func integer(_ value: UInt64) -> [UInt8] {
     func bytes(_ count: Int) -> [UInt8] {
       (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
     }
@@ -54,19 +54,19 @@ enum AML {
     }
   }
 
-  static func string(_ text: String) -> [UInt8] { [Opcode.string] + Array(text.utf8) + [0] }
+  package static func string(_ text: String) -> [UInt8] { [Opcode.string] + Array(text.utf8) + [0] }
 
-  static func buffer(_ contents: [UInt8]) -> [UInt8] {
+  package static func buffer(_ contents: [UInt8]) -> [UInt8] {
     [Opcode.buffer] + counted(integer(UInt64(contents.count)) + contents)
   }
 
   /// At most 255 elements.
-  static func package(_ elements: [[UInt8]]) -> [UInt8] {
+  package static func package(_ elements: [[UInt8]]) -> [UInt8] {
     [Opcode.package] + counted([UInt8(truncatingIfNeeded: elements.count)] + elements.joined())
   }
 
   /// The 32-bit form of an EISA identifier: three letters and four hexadecimal digits.
-  static func eisaIdentifier(_ text: String) -> [UInt8] {
+  package static func eisaIdentifier(_ text: String) -> [UInt8] {
     let letters = text.utf8.prefix(3).reduce(UInt32(0)) { $0 << 5 | UInt32($1 & 0x1F) }
     let product = UInt32(text.dropFirst(3), radix: 16) ?? 0
     return [Opcode.doubleWord]
@@ -75,18 +75,20 @@ enum AML {
 
   // MARK: Named objects
 
-  static func name(_ path: String, _ value: [UInt8]) -> [UInt8] { [Opcode.name] + Self.path(path) + value }
+  package static func name(_ path: String, _ value: [UInt8]) -> [UInt8] {
+    [Opcode.name] + Self.path(path) + value
+  }
 
-  static func scope(_ path: String, _ terms: [[UInt8]]) -> [UInt8] {
+  package static func scope(_ path: String, _ terms: [[UInt8]]) -> [UInt8] {
     [Opcode.scope] + counted(Self.path(path) + terms.joined())
   }
 
-  static func device(_ path: String, _ terms: [[UInt8]]) -> [UInt8] {
+  package static func device(_ path: String, _ terms: [[UInt8]]) -> [UInt8] {
     Opcode.device + counted(Self.path(path) + terms.joined())
   }
 
   /// `contents` behind their PkgLength, which counts its own bytes: one of 6 bits, or 4 bits and up to three bytes.
-  static func counted(_ contents: [UInt8]) -> [UInt8] {
+  package static func counted(_ contents: [UInt8]) -> [UInt8] {
     if contents.count < 0x3F { return [UInt8(contents.count + 1)] + contents }
     let extra = contents.count + 2 < 0x1000 ? 1 : contents.count + 3 < 0x10_0000 ? 2 : 3
     let length = contents.count + 1 + extra

@@ -9,7 +9,7 @@ public struct FirmwareTables {
   }
 
   /// Where the tables lie: reserved in every PC's memory map.
-  static let area: Range<UInt64> = 0xE_0000..<0x10_0000
+  package static let area: Range<UInt64> = 0xE_0000..<0x10_0000
   /// Where operating systems search for SMBIOS and the MP floating pointer.
   private static let searched: UInt64 = 0xF_0000
 

@@ -28,7 +28,8 @@ enum ExitStatus: Int32, CaseIterable {
     case .internalError: "testudo itself failed"
     case .hostRefused: "the host refused a resource, such as memory"
     case .cannotCreateOutput: "an output file cannot be created"
-    case .outputIncomplete: "an output file or standard output could not be written to its end"
+    case .outputIncomplete:
+      "an output file or standard output could not be written to its end, or a disk image failed"
     case .limitReached: "--timeout or --limit-instructions ended the run"
     case .interrupted: "SIGINT (Ctrl-C) ended the run"
     case .terminated: "SIGTERM ended the run"

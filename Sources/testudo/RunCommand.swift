@@ -83,6 +83,8 @@ struct RunCommand: ParsableCommand {
     help: "How to start the image (default: the first of these ways that it offers).")
   var bootProtocol: BootProtocol?
 
+  @OptionGroup var devices: DeviceOptions
+
   @Option(help: "The processor to run on.")
   var processor = ProcessorChoice.software
 
@@ -175,6 +177,8 @@ struct RunCommand: ParsableCommand {
     let watchdog = Watchdog(timeout: timeout)
     let console = SerialConsole(file: json ? STDERR_FILENO : STDOUT_FILENO)
     var configuration = try configuration(for: source, commandLine: options.commandLine, console: console)
+    let disks = try devices.openDisks()
+    devices.apply(to: &configuration, disks: disks) { console.receive($0) }
     let dumps = try dumpVmcs.map { path throws(CommandError) in try VMCSFolder(path: path) }
     if let dumps {
       let moments: [VMCSMoment] = dumpAt.isEmpty ? [.failure, .last] : dumpAt
@@ -205,13 +209,17 @@ struct RunCommand: ParsableCommand {
     try dumps?.finish()
     try printed.get()
     if !json, let failure = console.failure { throw Output.incomplete(failure) }
-    try leave(result, signal: watchdog.signalStatus)
+    try leave(result, signal: watchdog.signalStatus, diskFailure: disks.compactMap(\.failure).first)
   }
 
-  /// Ends the program with a sentence on standard error unless the guest reported success.
-  private func leave(_ result: RunResult, signal: ExitStatus?) throws {
-    guard !result.outcome.isSuccess else { return }
-    throw CommandError(result.outcome.status(signal: signal), "\(guest): \(result.outcome)")
+  /// Ends the program with a sentence on standard error unless the guest reported success and no disk failed.
+  private func leave(_ result: RunResult, signal: ExitStatus?, diskFailure: String?) throws {
+    guard !result.outcome.isSuccess else {
+      if let diskFailure { throw CommandError(.outputIncomplete, diskFailure) }
+      return
+    }
+    let note = diskFailure.map { "; \($0)" } ?? ""
+    throw CommandError(result.outcome.status(signal: signal), "\(guest): \(result.outcome)\(note)")
   }
 
   private func openTrace(_ configuration: MachineConfiguration, _ options: GuestOptions) throws -> TraceFile?
