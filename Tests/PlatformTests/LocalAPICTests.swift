@@ -169,7 +169,9 @@ import Testing
   }
 
   @Test func theModesChangeOnlyAsTheSDMAllows() {
-    let apic = TestBoard().apic
+    let board = TestBoard()
+    let apic = board.apic
+    defer { withExtendedLifetime(board) {} }
     #expect(apic.writeMSR(0x1B, 0xFEE0_0D00))
     #expect(!apic.writeMSR(0x1B, 0xFEE0_0900))
     #expect(apic.writeMSR(0x1B, 0xFEE0_0100))
