@@ -30,7 +30,7 @@ struct ClockRegisters {
   // MARK: Encoding
 
   private func encoded(_ value: Int64) -> UInt8 {
-    UInt8(truncatingIfNeeded: isBinary ? value : value / 10 % 10 << 4 | value % 10)
+    UInt8(truncatingIfNeeded: isBinary ? value : (value / 10 % 10) << 4 | value % 10)
   }
 
   private func decoded(_ byte: UInt8) -> Int64 {
