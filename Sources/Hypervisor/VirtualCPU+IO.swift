@@ -10,14 +10,16 @@ extension VirtualCPU {
     let access = IOQualification(rawValue: guest[.exitQualification])
     if access.isString {
       emulateStringIO(access)
-    } else if access.isIn {
+      return devices.noteAccess()
+    }
+    if access.isIn {
       let value = UInt64(devices.board.ports.read(access.port, size: access.size))
       guest[.rax] = Self.merged(guest[.rax], value, size: access.size)
-      guest.completeInstruction()
     } else {
       devices.board.ports.write(UInt32(truncatingIfNeeded: guest[.rax]), to: access.port, size: access.size)
-      guest.completeInstruction()
     }
+    guest.completeInstruction()
+    guest.notePortBreakpoints(access)
     devices.noteAccess()
   }
 

@@ -48,7 +48,14 @@ extension VirtualCPU {
 
   /// Writes the MSR `index` for `guest`; false, and nothing written, if that is #GP(0).
   func writeMSR(_ index: UInt32, _ value: UInt64, of guest: RunningGuest) -> Bool {
-    guard let row = MSRPolicy.row(index), let current = readMSR(index, of: guest) else { return false }
+    guard let row = MSRPolicy.row(index) else { return false }
+    if case .localAPIC = row.source {
+      // Some of its registers can be written and not read.
+      let isAllowed = apic.writeMSR(index, value)
+      devices.noteAccess()
+      return isAllowed
+    }
+    guard let current = readMSR(index, of: guest) else { return false }
     let isPaging = CR0(rawValue: guest.vmcs[.guestCR0]).contains(.pg)
     guard MSRPolicy.allows(value, by: row.writes, current: current, isPaging: isPaging) else { return false }
     switch row.source {
@@ -61,11 +68,7 @@ extension VirtualCPU {
     case .timeStampCounter: moveTimeStampCounter(by: value &- current)
     case .timeStampAdjustment: moveTimeStampCounter(by: value &- current)
     case .stored(let place): storedMSRs[Int(place)] = value
-    case .localAPIC:
-      let isAllowed = apic.writeMSR(index, value)
-      devices.noteAccess()
-      return isAllowed
-    case .constant, .nested: break
+    case .constant, .nested, .localAPIC: break
     }
     return true
   }

@@ -75,6 +75,8 @@ struct CPUState {
   var freshBlocking = false
   /// Whether the instruction just executed loaded RFLAGS.RF, which then outlives it.
   var freshResumeFlag = false
+  /// Whether `rip` is at a repeated string instruction that has done some of its iterations, and has more to do.
+  var isMidRepetition = false
   /// Debug exceptions that are pending, at their bits of DR6.
   var pendingDebug: UInt64 = 0
   /// The vector of a waiting external interrupt, with bit 8 set; 0 without one.

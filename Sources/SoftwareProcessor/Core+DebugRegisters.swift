@@ -29,6 +29,7 @@ extension Core {
       setRegister(general.register, try debugRegister(number), size: size)
     } else {
       try setDebugRegister(number, registerValue(general, size: size))
+      updateMode()
     }
   }
 

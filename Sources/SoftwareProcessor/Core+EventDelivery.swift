@@ -43,7 +43,8 @@ extension Core {
     let changesPrivilege = handler.privilege != cpl
     var stack = try handlerStack(handler, event)
     var image = rflags
-    if event.setsResumeFlag { image |= RFLAGS.rf.rawValue }
+    // Between two iterations of a string instruction RF is set for interrupts and traps too.
+    if event.setsResumeFlag || cpu.pointee.isMidRepetition { image |= RFLAGS.rf.rawValue }
     let size = handler.size
     if isVirtual8086 { try pushDataSegments(size: size, to: &stack) }
     if changesPrivilege || isIA32e {

@@ -87,7 +87,8 @@ extension Core {
   private func deliver(_ event: Event) throws(Interruption) {
     if event.isHardwareException(.pageFault) { cpu.pointee.registers.cr2 = event.address }
     if event.isHardwareException(.debug) {
-      cpu.pointee.registers.dr6 |= event.address
+      // A debug exception clears B0 to B3 of the breakpoints that it is not of, and no other bit.
+      cpu.pointee.registers.dr6 = cpu.pointee.registers.dr6 & ~0xF | event.address
       cpu.pointee.dr7 &= ~DR7.gd.rawValue
     }
     if event.kind == .nmi { interruptibility.insert(.blockingByNMI) }
@@ -98,6 +99,7 @@ extension Core {
     }
     interruptibility.subtract([.blockingBySTI, .blockingByMOVSS])
     cpu.pointee.activity = ActivityState.active.rawValue
+    cpu.pointee.isMidRepetition = false
     updateMode()
   }
 }

@@ -67,6 +67,9 @@ extension Core {
   /// a store there complete.
   func checkWrite(_ linear: UInt64, count: Int, stack: Bool = false) throws(Interruption) {
     let fault: ExceptionVector = stack ? .stackSegmentFault : .generalProtection
+    if cpu.pointee.contexts.isWatched, count.nonzeroBitCount == 1, count <= 8 {
+      try checkAlignment(linear, count: count)
+    }
     _ = try locate(linear, for: .write, privilege: currentPrivilege, canonicalFault: fault)
     let last = linear &+ UInt64(truncatingIfNeeded: count &- 1)
     guard last & ~0xFFF != linear & ~0xFFF else { return }
@@ -86,6 +89,9 @@ extension Core {
     _ linear: UInt64, as type: T.Type, privilege: Privilege, stack: Bool
   ) throws(Interruption) -> T {
     let fault: ExceptionVector = stack ? .stackSegmentFault : .generalProtection
+    if cpu.pointee.contexts.isWatched, privilege != .implicitSupervisor {
+      try watch(linear, count: MemoryLayout<T>.size, isWrite: false)
+    }
     let first = try locate(linear, for: .read, privilege: privilege, canonicalFault: fault)
     let head = bytesOnFirstPage(linear, of: T.self)
     if head == MemoryLayout<T>.size { return loadPhysical(first, as: T.self) }
@@ -105,6 +111,9 @@ extension Core {
     _ value: T, at linear: UInt64, privilege: Privilege, stack: Bool
   ) throws(Interruption) {
     let fault: ExceptionVector = stack ? .stackSegmentFault : .generalProtection
+    if cpu.pointee.contexts.isWatched, privilege != .implicitSupervisor {
+      try watch(linear, count: MemoryLayout<T>.size, isWrite: true)
+    }
     let first = try locate(linear, for: .write, privilege: privilege, canonicalFault: fault)
     let head = bytesOnFirstPage(linear, of: T.self)
     if head == MemoryLayout<T>.size { return storePhysical(value, at: first) }

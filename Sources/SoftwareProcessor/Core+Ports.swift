@@ -15,6 +15,7 @@ extension Core {
       throw vmExit(.ioInstruction, qualification: qualification.rawValue)
     }
     if isIn { setRegister(0, .max, size: size) }
+    watchPort(port, size: size)
   }
 
   /// INS and OUTS, one element at a time; RIP stays while elements remain.
@@ -42,6 +43,7 @@ extension Core {
     } else {
       _ = try loadSized(segment, offset, size: size)
     }
+    watchPort(port, size: size)
     let step = systemFlags.contains(.df) ? 0 &- UInt64(size) : UInt64(size)
     setRegister(pointer.rawValue, self[pointer] &+ step, size: addressSize)
     guard repeats else { return true }

@@ -59,12 +59,25 @@ extension Core {
     let timer = deadline > clock.pointee.cycles ? deadline &- clock.pointee.cycles : 1
     let blocking = interruptibility.intersection([.blockingBySTI, .blockingByMOVSS])
     let flags = systemFlags.intersection([.tf, .rf])
-    let isStepping = blocking != [] || flags != [] || nonRoot.pointee.primary.contains(.monitorTrapFlag)
+    let isStepping =
+      blocking != [] || flags != [] || hasBreakpoints || nonRoot.pointee.primary.contains(.monitorTrapFlag)
     let budget = isStepping ? 1 : min(limit, timer, Self.slice)
+    let isResumed = cpu.pointee.isMidRepetition
+    cpu.pointee.isMidRepetition = false
+    // The iterations of a string instruction are one instruction to its breakpoint.
+    let breakpoints = isResumed ? 0 : instructionBreakpoints
+    if breakpoints != 0 {
+      try dispatch(.debug(breakpoints))
+      countDelivery(isSoftware: false)
+      return notePendingMTF()
+    }
+    let pendingDebug = cpu.pointee.pendingDebug
     do throws(Interruption) {
       try execute(budget: Int64(truncatingIfNeeded: budget))
     } catch {
       cpu.pointee.freshBlocking = false
+      // An instruction that did not complete has met no data breakpoint.
+      cpu.pointee.pendingDebug = pendingDebug
       if error == .vmExit { throw error }
       let event = pendingEvent
       try dispatch(event)
@@ -92,10 +105,13 @@ extension Core {
   /// Ends what lasts for one instruction, which has now retired.
   private func finishStep(_ blocking: InterruptibilityState, _ flags: RFLAGS) {
     if !cpu.pointee.freshBlocking { interruptibility.subtract(blocking) }
-    if flags.contains(.rf), !cpu.pointee.freshResumeFlag {
+    if flags.contains(.rf), !cpu.pointee.freshResumeFlag, !cpu.pointee.isMidRepetition {
       cpu.pointee.rflagsSystem &= ~RFLAGS.rf.rawValue
     }
-    if flags.contains(.tf) { cpu.pointee.pendingDebug |= DR6.bs.rawValue }
+    // The single-step trap behind a load of SS is not held back but never happens (SDM volume 3, "Masking Exceptions
+    // and Interrupts When Switching Stacks").
+    let isSuppressed = cpu.pointee.freshBlocking && interruptibility.contains(.blockingByMOVSS)
+    if flags.contains(.tf), !isSuppressed { cpu.pointee.pendingDebug |= DR6.bs.rawValue }
     notePendingMTF()
   }
 
@@ -128,7 +144,9 @@ extension Core {
     guard clock.pointee.cycles >= clock.pointee.interruptDeadline,
       nonRoot.pointee.pinBased.contains(.externalInterruptExiting)
     else { return }
-    throw eventExit(.externalInterrupt)
+    _ = eventExit(.externalInterrupt)
+    cpu.pointee.pending.savesResumeFlag = cpu.pointee.isMidRepetition
+    throw .vmExit
   }
 
   private func takeDebugTrap() throws(Interruption) {
@@ -159,6 +177,7 @@ extension Core {
     }
     guard !isBlocked else { return }
     _ = eventExit(.externalInterrupt)
+    cpu.pointee.pending.savesResumeFlag = cpu.pointee.isMidRepetition
     if nonRoot.pointee.exitControls.contains(.acknowledgeInterruptOnExit) {
       cpu.pointee.interruptLine = 0
       cpu.pointee.pending.interruptionInformation =

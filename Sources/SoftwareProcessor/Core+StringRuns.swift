@@ -7,7 +7,8 @@ extension Core {
   func executeRun(_ instruction: borrowing Instruction, limit: Int) throws(Interruption) -> Int {
     let mnemonic = instruction.mnemonic
     let segment = instruction.address.segment
-    guard is64BitMode, instruction.addressSize == 8, segment != .fs, segment != .gs,
+    guard is64BitMode, !cpu.pointee.contexts.isWatched, instruction.addressSize == 8, segment != .fs,
+      segment != .gs,
       mnemonic == .movs || mnemonic == .stos, cpu.pointee.rflagsSystem & RFLAGS.df.rawValue == 0
     else { return 0 }
     let size = Int(instruction.operandSize)

@@ -7,6 +7,13 @@ import X86
 extension Core {
   static var repetitionsPerStep: Int { 4096 }
 
+  /// One iteration where something may happen after each: a single step, a breakpoint, an MTF VM exit.
+  private var repetitionLimit: Int {
+    let isStepping =
+      systemFlags.contains(.tf) || hasBreakpoints || nonRoot.pointee.primary.contains(.monitorTrapFlag)
+    return isStepping ? 1 : Self.repetitionsPerStep
+  }
+
   /// MOVS, CMPS, STOS, LODS and SCAS, repeated or not. Sets `rip`.
   func executeString(_ instruction: borrowing Instruction) throws(Interruption) {
     let addressSize = OperandSize(instruction.addressSize)
@@ -18,8 +25,9 @@ extension Core {
     }
     var isDone = readRegister(1, addressSize) == 0
     var step = 0
-    while !isDone, step < Self.repetitionsPerStep {
-      let run = try executeRun(instruction, limit: Self.repetitionsPerStep &- step)
+    let limit = repetitionLimit
+    while !isDone, step < limit {
+      let run = try executeRun(instruction, limit: limit &- step)
       if run > 0 {
         step &+= run
         isDone = self[.rcx] == 0
@@ -33,6 +41,7 @@ extension Core {
       isDone = isLast || isEnded
       step &+= 1
     }
+    cpu.pointee.isMidRepetition = !isDone
     if isDone { rip = next(after: instruction) }
   }
 

@@ -13,6 +13,7 @@ extension Core {
       blocks.pointee.generation &+= 1
       _ = selectExistingContexts()
     }
+    if checksAlignment || hasDataBreakpoints { cpu.pointee.contexts.data |= ContextTags.watched }
     stampJumps()
   }
 
@@ -91,7 +92,8 @@ extension Core {
     canonicalFault: ExceptionVector = .generalProtection
   ) throws(Interruption) -> UInt64 {
     let tags = cpu.pointee.contexts
-    let context = access == .execute ? tags.fetch : privilege == .implicitSupervisor ? tags.system : tags.data
+    let context =
+      access == .execute ? tags.fetch : privilege == .implicitSupervisor ? tags.system : tags.entries
     let index = TranslationCache.index(linear)
     let cache = translations
     let table =

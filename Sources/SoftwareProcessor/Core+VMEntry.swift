@@ -41,6 +41,7 @@ extension Core {
       vmcs[.guestPendingDebugExceptions] & DebugExceptionQualification.pendingDefined.rawValue
     cpu.pointee.freshBlocking = false
     cpu.pointee.freshResumeFlag = false
+    cpu.pointee.isMidRepetition = false
     loadPagingState(vmcs)
   }
 

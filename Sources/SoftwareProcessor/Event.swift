@@ -35,7 +35,11 @@ struct Event {
   }
 
   /// Whether RFLAGS.RF is set in the image of RFLAGS that it saves: for faults.
-  var setsResumeFlag: Bool { kind == .hardwareException && vector != ExceptionVector.debug.rawValue }
+  var setsResumeFlag: Bool {
+    guard kind == .hardwareException else { return false }
+    // Of the debug exceptions, general detection alone is a fault that sets RF (SDM volume 3, "Debug Exceptions").
+    return vector != ExceptionVector.debug.rawValue || address & DR6.bd.rawValue != 0
+  }
 
   /// Its class in the double-fault rule; interrupts and software events are benign.
   var exceptionClass: ExceptionClass {

@@ -83,9 +83,18 @@ struct TranslationContext: Equatable {
 
 /// The tags of the contexts in use, at bits 11:1.
 struct ContextTags {
+  /// The tag of explicit accesses, with ``watched`` if each of them has to be looked at.
   var data: UInt64 = 0
   var system: UInt64 = 0
   var fetch: UInt64 = 0
+
+  /// In `data`: every inline lookup misses, because alignment is checked or data breakpoints are set. No context has
+  /// a tag with this bit.
+  static let watched: UInt64 = 1 << 11
+
+  /// The tag that entries carry.
+  var entries: UInt64 { data & ~Self.watched }
+  var isWatched: Bool { data & Self.watched != 0 }
 }
 
 /// The contexts that the software TLB's tags name. World switches and privilege changes only select another one.

@@ -252,6 +252,19 @@ private func rdmsr(_ index: UInt32) -> ScriptedProcessor.Step {
     }
   }
 
+  /// The x2APIC's EOI and SELF IPI registers can be written only.
+  @Test func x2APICRegistersThatCannotBeReadAreWritten() throws {
+    let enabled: UInt64 = 0xFEE0_0D00
+    let machine = try scriptedMachine([wrmsr(0x1B, enabled), wrmsr(0x80B, 0), rdmsr(0x80B)])
+    var exceptions: [ExceptionVector?] = []
+    machine.processor.onEntry = { vmcs in
+      let event = vmcs.entryInterruptionInformation
+      exceptions.append(event.isValid ? ExceptionVector(rawValue: event.vector) : nil)
+    }
+    _ = machine.run()
+    #expect(Array(exceptions.prefix(4)) == [nil, nil, nil, .generalProtection])
+  }
+
   @Test func vmxIsEnabledAndLocked() throws {
     #expect(try afterExit(rdmsr(0x3A)).registers.rax == 5)
     let basic = try afterExit(rdmsr(0x480)).registers

@@ -12,6 +12,9 @@ struct PropertyCase {
   /// What is put into the data pages: address and bytes.
   var patches: [Patch] = []
   var undefinedFlags: UInt64 = 0
+  /// The size of the two elements of a CMPS, at RSI and RDI, by its address size in bytes; the SDM does not say which
+  /// of two absent operands faults.
+  var compared: (size: Int, addressSize: Int)?
 
   typealias Patch = (address: UInt64, value: UInt64, size: Int)
 }

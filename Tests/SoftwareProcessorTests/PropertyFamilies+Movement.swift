@@ -74,8 +74,11 @@ extension PropertyBuilder {
   /// MOVS, CMPS, STOS, LODS and SCAS, with and without repetition, up and down.
   mutating func string() {
     chooseSize()
-    sized(pick([0xA4, 0xA6, 0xAA, 0xAC, 0xAE]))
+    let comparison: UInt8 = 0xA6
+    let code = pick([0xA4, comparison, 0xAA, 0xAC, 0xAE])
+    sized(code)
     let isShort = chooseShortAddress()
+    if code == comparison { result.compared = (size, isShort || is32Bit ? 4 : 8) }
     let garbage = { (random: inout PropertyRandom) in isShort ? random.next() << 32 : 0 }
     let source = dataAddress(size)
     var destination = chance(3) ? dataAddress(size) : source &+ random.next() % 32 &- 16
