@@ -13,6 +13,9 @@ struct GuestHypervisor {
   private var registers = RegisterFile()
   private var addressSpace: L2AddressSpace
   private var tscAux: UInt64 = 0
+  /// Ticks for the workload that is interrupted.
+  private let timer: L1Timer?
+  private let iterations: UInt64
 
   /// Prepares a VMCS and makes it current.
   init(_ options: Options, _ capabilities: VMXCapabilities, _ pages: inout L1Pages) {
@@ -22,8 +25,11 @@ struct GuestHypervisor {
     UnsafeMutablePointer<UInt32>(physical: region).pointee = revision
     if vmclear(region) { vmxFailed("VMCLEAR") }
     if vmptrld(region) { vmxFailed("VMPTRLD") }
-    L2Controls(capabilities: capabilities, mistake: options.mistake).write(
-      eptPointer: addressSpace.pointer, &pages)
+    timer = options.workload == .interrupt ? L1Timer() : nil
+    iterations = options.iterations
+    L2Controls(
+      capabilities: capabilities, mistake: options.mistake, exitsByInterrupts: timer != nil
+    ).write(eptPointer: addressSpace.pointer, &pages)
     L1State.write(options.mistake)
     L2State.write(options.mistake)
     registers.rdi = options.workload.rawValue
@@ -33,6 +39,7 @@ struct GuestHypervisor {
   /// Runs L2 to its end and gives the checksum that it reports.
   mutating func run() -> UInt64 {
     var isLaunched = false
+    if iterations != 0 { timer?.arm() }
     while true {
       if enter_l2(&registers, isLaunched) { vmxFailed(isLaunched ? "VMRESUME" : "VMLAUNCH") }
       isLaunched = true
@@ -59,6 +66,9 @@ struct GuestHypervisor {
       // L2 repeats the access.
       given.fold(addressSpace.fill(at: vmread(.guestPhysicalAddress)))
       return
+    case .externalInterrupt:
+      answerAtInterrupt(exit)
+      return
     default: exit.refuse()
     }
     exit.skipInstruction()
@@ -78,6 +88,15 @@ struct GuestHypervisor {
   private mutating func answerHypercall(_ exit: L2Exit) {
     guard registers.rax == Hypercall.ask else { exit.refuse() }
     registers.rax = registers.rbx &* 3 &+ handledExits
+    given.fold(registers.rax)
+  }
+
+  /// L2 goes on where the timer interrupted it, with an answer.
+  private mutating func answerAtInterrupt(_ exit: L2Exit) {
+    guard let timer, L1Timer.isItsInterrupt(vmread(.exitInterruptionInformation)) else { exit.refuse() }
+    timer.finishInterrupt()
+    if handledExits &+ 1 != iterations { timer.arm() }
+    registers.rax = handledExits &+ 1
     given.fold(registers.rax)
   }
 

@@ -6,10 +6,13 @@ import X86
 struct L2Controls {
   let capabilities: VMXCapabilities
   let mistake: Mistake
+  /// Whether an interrupt of L1 is to end L2's run.
+  let exitsByInterrupts: Bool
 
   /// Writes them: what L1 wants to see of L2, and zeros. CPUID, VMCALL and triple faults exit in any case.
   func write(eptPointer: EPTPointer, _ pages: inout L1Pages) {
-    var pinBased = granted(PinBasedControls())
+    var pinBased = granted(
+      exitsByInterrupts ? .externalInterruptExiting : PinBasedControls())
     var primary = granted(
       [.hltExiting, .useIOBitmaps, .useMSRBitmaps, .activateSecondaryControls]
         as PrimaryProcessorBasedControls)
@@ -22,7 +25,9 @@ struct L2Controls {
     vmwrite(pinBased)
     vmwrite(primary)
     vmwrite(secondary)
-    vmwrite(granted(.hostAddressSpaceSize as PrimaryExitControls))
+    var exit: PrimaryExitControls = .hostAddressSpaceSize
+    if exitsByInterrupts { exit.insert(.acknowledgeInterruptOnExit) }
+    vmwrite(granted(exit))
     vmwrite(granted(.ia32eModeGuest as EntryControls))
 
     vmwrite(.eptPointer, eptPointer.rawValue)

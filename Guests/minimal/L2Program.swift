@@ -26,6 +26,7 @@ struct L2Program {
     case .msr: eachIteration(useMSR)
     case .hlt: eachIteration(halt)
     case .memory: eachIteration(touchWindow)
+    case .interrupt: eachIteration { _ in wait_for_answer() }
     case .none: compute()
     }
   }

@@ -14,6 +14,8 @@ enum Workload: UInt64, CaseIterable {
   case hlt
   /// The first access to a page: an EPT violation.
   case memory
+  /// Waiting for an answer that L1 gives at a timer interrupt.
+  case interrupt
   /// Computing: no VM exit.
   case none
 
@@ -25,6 +27,7 @@ enum Workload: UInt64, CaseIterable {
     case .msr: "msr"
     case .hlt: "hlt"
     case .memory: "memory"
+    case .interrupt: "interrupt"
     case .none: "none"
     }
   }

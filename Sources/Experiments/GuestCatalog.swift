@@ -41,6 +41,8 @@ public enum GuestCatalog {
     Workload(
       name: "memory", summary: "touches a fresh page an iteration: an EPT violation, for which L1 maps a page"
     ),
+    Workload(
+      name: "interrupt", summary: "one timer interrupt of L1 an iteration, which ends L2's run by a VM exit"),
     Workload(name: "none", summary: "computes without an exit but the last"),
   ]
 

@@ -217,6 +217,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// Routes the exit and does what its handler must; returns the level that it was routed to.
   private mutating func perform(_ reason: ExitReasonField) -> ExitLevel {
     work.pointee.vmcsReads &+= 1
+    let wasInL2 = vmx.isInL2
     switch vmx.route(reason) {
     case .reflectedToL1(let exit):
       reflect(exit)
@@ -225,7 +226,12 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     case .keptByL0(.nonMaskableInterrupt): return takeNMIExit()
     case .keptByL0(let handler):
       handle(handler, reason)
-      return .l0
+      // An exception of an instruction that L0 has emulated for L2 may be one that L1 wants to see.
+      guard handler == .emulation || handler == .memoryOfL1, reason.basic != .exceptionOrNMI,
+        let exit = vmx.interceptedException()
+      else { return wasInL2 && !vmx.isInL2 ? .l1 : .l0 }
+      reflect(exit)
+      return .l1
     }
   }
 

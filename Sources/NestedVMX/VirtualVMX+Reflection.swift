@@ -52,6 +52,23 @@ extension VirtualVMX {
   /// The exit that L1 gets for the NMI that L2 has exited with.
   public func nonMaskableInterrupt() -> ExitInformation { ExitInformation(lastExitOf: vmcs02) }
 
+  /// The exit that L1 gets instead of the exception that L0's emulation of an instruction has prepared for L2, or nil if
+  /// there is none or L1 does not intercept it.
+  public mutating func interceptedException() -> ExitInformation? {
+    guard isInL2, !vmcs02.idtVectoringInformation.isValid else { return nil }
+    let event = vmcs02.entryInterruptionInformation
+    work.vmcsReads &+= 1
+    guard event.isValid, event.kind == .hardwareException else { return nil }
+    vmcs02.exitInterruptionInformation = event
+    vmcs02[.exitInterruptionErrorCode] = event.hasErrorCode ? vmcs02[.entryExceptionErrorCode] : 0
+    guard wantsException() else { return nil }
+    vmcs02.entryInterruptionInformation = .none
+    var exit = ExitInformation(lastExitOf: vmcs02)
+    exit.reason = ExitReasonField(.exceptionOrNMI)
+    exit.qualification = event.vector == ExceptionVector.pageFault.rawValue ? registers.pointee.cr2 : 0
+    return exit
+  }
+
   /// The exit that L1 gets for an access of L2 at `linear` that L0 emulates and ept12 does not allow at `address`.
   public func extendedFault(
     _ fault: ExtendedFault, at address: PhysicalAddress<L2>, linear: UInt64, isFinal: Bool

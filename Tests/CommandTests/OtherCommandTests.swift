@@ -40,7 +40,9 @@ import Testing
   @Test func guestsAndWorkloadsAreListed() throws {
     let text = try Command.run("guests")
     #expect(text.status == 0)
-    for word in ["minimal", "minimal-broken", "cpuid", "hypercall", "io", "msr", "hlt", "memory", "none"] {
+    for word in [
+      "minimal", "minimal-broken", "cpuid", "hypercall", "io", "msr", "hlt", "memory", "interrupt", "none",
+    ] {
       #expect(text.output.contains(word))
     }
     let json = try Command.run("guests", "--json").json()

@@ -3,11 +3,12 @@ import Testing
 
 /// `testudo run minimal`, as a user runs it.
 @Suite struct RunTests {
-  static let exitingWorkloads = ["cpuid", "hypercall", "io", "msr", "hlt", "memory"]
+  static let exitingWorkloads = ["cpuid", "hypercall", "io", "msr", "hlt", "memory", "interrupt"]
   /// The exit reason that each workload's iterations cause.
   static let reasons = [
     "cpuid": ["CPUID"], "hypercall": ["VMCALL"], "io": ["IO_INSTRUCTION"], "msr": ["RDMSR", "WRMSR"],
     "hlt": ["HLT"], "memory": ["EPT_VIOLATION"],
+    "interrupt": ["EXTERNAL_INTERRUPT"],
   ]
 
   @Test func textHasSerialOutputTableAndMultiplication() throws {

@@ -18,7 +18,7 @@ struct GoldenCase: CustomTestStringConvertible {
   /// More iterations than `minimal` has pages in its pool, so that `memory` shows its INVEPT; few rounds of `none`,
   /// which are long.
   static let all: [GoldenCase] = VMCSAccessModel.allCases.flatMap { access in
-    ["cpuid", "hypercall", "io", "msr", "hlt", "memory", "none"].map {
+    ["cpuid", "hypercall", "io", "msr", "hlt", "memory", "interrupt", "none"].map {
       GoldenCase(workload: $0, iterations: $0 == "none" ? 10 : 300, access: access)
     }
   }

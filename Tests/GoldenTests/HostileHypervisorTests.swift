@@ -12,7 +12,7 @@ import Trace
     _ shadowing: VMCSAccessModel
   ) throws {
     let bytes = try Data(contentsOf: Repository.images.appending(path: "minimal.elf"))
-    let workloads = ["cpuid", "hypercall", "io", "msr", "hlt", "memory"]
+    let workloads = ["cpuid", "hypercall", "io", "msr", "hlt", "memory", "interrupt"]
     var entered = 0
     var refused = 0
     for seed in 0..<UInt64(120) {

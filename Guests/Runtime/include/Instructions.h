@@ -23,6 +23,12 @@ INSTRUCTION uint8_t in8(uint16_t port) {
   return value;
 }
 
+// MARK: Memory-mapped registers
+
+INSTRUCTION void store32(uint64_t address, uint32_t value) {
+  __asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(address) : "memory");
+}
+
 // MARK: Processor
 
 struct cpuid_registers {

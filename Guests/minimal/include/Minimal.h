@@ -18,6 +18,13 @@ ADDRESS(l2_scratch)
 ADDRESS(l2_start)
 ADDRESS(l2_exited)
 
+/// Computes until somebody else changes RAX, and returns what they made of it.
+static inline __attribute__((always_inline)) uint64_t wait_for_answer(void) {
+  uint64_t answer = 0;
+  __asm__ volatile("1: testq %0, %0; jz 1b" : "+a"(answer));
+  return answer;
+}
+
 /// Runs L2 with VMLAUNCH, or if `launched` with VMRESUME, until its next VM exit.
 ///
 /// `registers` is a `RegisterFile`: L2's general-purpose registers, loaded from it before and stored to it after.
