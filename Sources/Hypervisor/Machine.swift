@@ -98,9 +98,10 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
       do throws(NestedSetupError) {
         let vmx = try VirtualVMX(
           vmcs01: vmcs01, registers: processor.registers,
-          processor: processor.capabilities.restricted(to: configuration.features(on: processor.features)),
-          memory: ram,
-          pages: pool, policy: configuration.nested, physicalAddressWidth: L1RAM.physicalAddressWidth)
+          processor: processor.capabilities,
+          offeredOn: processor.capabilities.restricted(to: configuration.features(on: processor.features)),
+          memory: ram, pages: pool, policy: configuration.nested,
+          physicalAddressWidth: L1RAM.physicalAddressWidth)
         processors.append(
           VirtualCPU(
             number, processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration))

@@ -60,7 +60,8 @@ import Testing
     Mistake(["vmcs", "merge", "no-such.json"], 64, ["vmcs12.json", "testudo vmcs merge --help"]),
     Mistake(["run", "minimal", "--frobnicate"], 64, ["--frobnicate", "--help"]),
     Mistake(["run"], 64, ["guest", "testudo run --help"]),
-    Mistake(["frobnicate"], 64, ["'frobnicate'", "run, stat, trace, check, vmcs, guests", "testudo --help"]),
+    Mistake(
+      ["frobnicate"], 64, ["'frobnicate'", "run, stat, report, trace, check, vmcs, guests", "testudo --help"]),
     Mistake(["experiment", "frobnicate"], 64, ["'frobnicate'", "list, run", "testudo experiment --help"]),
     Mistake(["experiment", "run"], 64, ["experiment", "testudo experiment run --help"]),
     Mistake(["experiment", "run", "no-such"], 66, ["no-such", "experiment list"]),
