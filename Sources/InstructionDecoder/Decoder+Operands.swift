@@ -13,6 +13,7 @@ extension Decoder {
     try append(row.form1)
     try append(row.form2)
     try append(row.form3)
+    narrowGather()
   }
 
   /// Appends the operand of `form`, if this encoding has it.

@@ -45,6 +45,15 @@ extension Decoder {
     }
   }
 
+  /// A gather of 4 bytes by indices of 8 has a destination and a mask of half the width.
+  mutating func narrowGather() {
+    guard instruction.mnemonic == .vgatherqp || instruction.mnemonic == .vpgatherq,
+      instruction.operandSize == 4
+    else { return }
+    instruction.operand0.size = 16
+    instruction.operand2.size = 16
+  }
+
   /// A gather addresses memory by a vector of indices, so that there is a SIB byte, whose index field is always a
   /// register.
   ///

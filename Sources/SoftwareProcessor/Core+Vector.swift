@@ -92,8 +92,8 @@ extension Core {
   ///
   /// Source: SDM volume 3, "Effect of MMX, x87 FPU, FXSAVE, and FXRSTOR Instructions on the x87 FPU Tag Word".
   @inline(__always)
-  private func enterMMX(isEmpty: Bool) {
-    if !isEmpty { x87.top = 0 }
+  func enterMMX(isEmpty: Bool) {
+    x87.top = 0
     extendedState.pointee.tags = isEmpty ? 0 : 0xFF
   }
 }

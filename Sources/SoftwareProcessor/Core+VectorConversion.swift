@@ -85,6 +85,10 @@ extension Core {
           bitPattern: Binary64.integer(source.quads[index], as: Int32.self, rounding: rounding, &environment))
       }
     }
+    // The x87 FPU's state changes even if #XM keeps the result from being written.
+    if environment.isFaulting, instruction.operand0.kind == .mmx || instruction.operand1.kind == .mmx {
+      enterMMX(isEmpty: false)
+    }
     try complete(environment)
     try setVector(instruction.operand0, instruction, result)
   }

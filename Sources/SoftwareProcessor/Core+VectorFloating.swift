@@ -136,8 +136,8 @@ extension Core {
     try setVector(instruction.operand0, instruction, result)
   }
 
-  /// DPPS, DPPD: in each lane the sum of the chosen products, in the chosen elements. The products' unmasked exceptions
-  /// come before the sums are computed.
+  /// DPPS, DPPD: in each lane the sum of the chosen products, in the chosen elements. The products, and each addition,
+  /// raise their exceptions before the next step is computed.
   private func executeDotProduct(_ instruction: Instruction) throws(Interruption) {
     let second = try secondSource(instruction)
     let first = firstSource(instruction)
@@ -150,21 +150,31 @@ extension Core {
       for index in 0..<2 where isChosen(4 + index) {
         products[index] = Binary64.result(.product, first.quads[index], second.quads[index], &environment)
       }
-      if environment.isFaulting { try complete(environment) }
-      let sum = Binary64.result(.sum, products[0], products[1], &environment)
-      for index in 0..<2 where isChosen(index) { result.quads[index] = sum }
+      try complete(environment)
+      environment = vectorEnvironment
+      // Of two NaNs, each element prefers its own.
+      for index in 0..<2 {
+        let sum = Binary64.result(.sum, products[index], products[index ^ 1], &environment)
+        if isChosen(index) { result.quads[index] = sum }
+      }
     } else {
       let count = elementCount(instruction, 4)
       var products = SIMD8<UInt32>()
       for index in 0..<count where isChosen(4 + index & 3) {
         products[index] = Binary32.result(.product, first.dwords[index], second.dwords[index], &environment)
       }
-      if environment.isFaulting { try complete(environment) }
-      for lane in stride(from: 0, to: count, by: 4) {
-        let low = Binary32.result(.sum, products[lane], products[lane + 1], &environment)
-        let high = Binary32.result(.sum, products[lane + 2], products[lane + 3], &environment)
-        let sum = Binary32.result(.sum, low, high, &environment)
-        for index in 0..<4 where isChosen(index) { result.dwords[lane + index] = sum }
+      try complete(environment)
+      environment = vectorEnvironment
+      // Each element adds for itself, which tells where there are two NaNs: neighbours first, the other one's preferred.
+      var sums = SIMD8<UInt32>()
+      for index in 0..<count {
+        sums[index] = Binary32.result(.sum, products[index ^ 1], products[index], &environment)
+      }
+      try complete(environment)
+      environment = vectorEnvironment
+      for index in 0..<count {
+        let sum = Binary32.result(.sum, sums[index], sums[index ^ 2], &environment)
+        if isChosen(index & 3) { result.dwords[index] = sum }
       }
     }
     try complete(environment)

@@ -206,6 +206,10 @@ extension Binary16 {
     own.rounding = rounding
     own.flushesToZero = false
     let result = converted(single, from: Binary32.self, &own)
+    // A host's CPU tells of a denormal operand as inexact even where an unmasked underflow would leave it exact.
+    if own.unmasked.contains(.underflow), Binary32.decoded(single, environment).isDenormal {
+      own.raise(.precision)
+    }
     environment.raised = own.raised
     return result
   }

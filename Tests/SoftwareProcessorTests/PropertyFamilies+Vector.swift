@@ -168,6 +168,7 @@ extension PropertyBuilder {
     _ elements: PropertyFamily.Elements
   ) -> Bool {
     switch rm {
+    case .none: return false
     case .register, .mmxRegister:
       chooseRegisterRM()
       return false

@@ -27,6 +27,8 @@ struct PropertyVectorForm: Sendable {
     case mmx(Int)
     case mmxRegister
     case mmxMemory
+    /// No ModRM byte.
+    case none
   }
 
   /// How much memory.
@@ -108,7 +110,7 @@ extension PropertyVectorForm {
     + all(1, 0, [0xE7], .mmxMemory) + all(1, 0, [0xD7], .mmxRegister)
     + all(1, 0, [0xC4], .general(2), immediate: true) + all(1, 0, [0xC5], .mmxRegister, immediate: true)
     + all(1, 0xF2, [0xD6], .register) + all(1, 0xF3, [0xD6], .mmxRegister)
-    + all(1, 0, [0x77], .mmxRegister)
+    + all(1, 0, [0x77], .none)
 
   // MARK: Movement
 
@@ -215,7 +217,7 @@ extension PropertyVectorForm {
     + all(3, 0x66, [0x06, 0x46], immediate: true, lengths: [true])
     + all(3, 0x66, [0x18, 0x38], .vector(.bytes(16)), immediate: true, lengths: [true])
     + all(3, 0x66, [0x19, 0x39], .vector(.bytes(16)), immediate: true, v: .never, lengths: [true])
-    + all(1, 0, [0x77], .register, v: .never)
+    + all(1, 0, [0x77], .none, v: .never)
   static let maskedMoves: [PropertyVectorForm] =
     all(2, 0x66, [0x2C, 0x2D, 0x2E, 0x2F], .memory(.full))
     + all(2, 0x66, [0x8C, 0x8E], .memory(.full), widths: any)
