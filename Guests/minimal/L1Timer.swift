@@ -7,8 +7,8 @@ import X86
 /// Source: SDM volume 3, "APIC Timer".
 struct L1Timer {
   private static var vector: UInt8 { 0x40 }
-  /// Ticks of the crystal clock from arming to the interrupt: enough for L1 to enter L2 and for L2 to begin to wait.
-  private static var count: UInt32 { 5000 }
+  /// Ticks of the crystal clock from arming to the interrupt: more than L1 and L0 need to have L2 wait for it.
+  private static var count: UInt32 { 4000 }
 
   private enum Register {
     static var endOfInterrupt: UInt64 { 0xB0 }

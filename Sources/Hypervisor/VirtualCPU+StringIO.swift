@@ -1,10 +1,9 @@
 import NestedVMX
 import Processor
-import Translation
 import VMX
 import X86
 
-/// INS and OUTS of L1, whose memory operand L0 reaches through L1's page tables.
+/// INS and OUTS, whose memory operand may be RAM or a device.
 ///
 /// Source: SDM volume 2, "INS/INSB/INSW/INSD—Input from Port to String" and its counterpart OUTS.
 extension VirtualCPU {
@@ -12,21 +11,15 @@ extension VirtualCPU {
   private static var elementLimit: UInt64 { 4096 }
 
   mutating func emulateStringIO(_ access: IOQualification) {
-    guard !vmx.isInL2 else {
-      outcome = .shutdown(
-        sentence: "L2 executed INS or OUTS at RIP \(hexadecimal(guest[.guestRIP])) for port "
-          + "\(hexadecimal(UInt64(access.port))), which L1 leaves to L0; L0 emulates these for L1 only")
-      return
-    }
     var operation = StringOperation(access, of: guest)
+    let space = addressSpace
     var moved: UInt64 = 0
     while operation.remaining > 0, moved < Self.elementLimit {
-      do throws(StringFault) {
-        try move(operation, access)
+      do throws(GuestFault) {
+        try move(operation, access, space)
       } catch {
         operation.writeBack(to: guest)
-        registers.pointee.cr2 = error.linear
-        guest.raise(.pageFault, errorCode: error.code)
+        take(error)
         return
       }
       operation.advance()
@@ -37,58 +30,27 @@ extension VirtualCPU {
     if operation.remaining == 0 { guest.completeInstruction() }
   }
 
-  /// Moves one element between the port and memory.
-  private func move(_ operation: StringOperation, _ access: IOQualification) throws(StringFault) {
-    let size = UInt64(access.size)
-    let kind: AccessKind = access.isIn ? .write : .read
-    let first = try physical(operation.linear, kind)
-    let room = 4096 &- operation.linear & 0xFFF
-    let second = size > room ? try physical(operation.linear &+ room, kind) : first
-    func place(_ position: UInt64) -> PhysicalAddress<L0>? {
-      let address = position < room ? first + position : second + (position &- room)
-      return ram.translate(address, count: 1)
-    }
-    work.pointee.memoryAccesses &+= 1
-    if access.isIn {
-      let value = devices.board.ports.read(access.port, size: access.size)
-      for position in 0..<size {
-        guard let place = place(position) else { continue }
-        ram.memory.store(UInt8(truncatingIfNeeded: value >> (UInt32(position) &* 8)), at: place)
-      }
+  /// Moves one element between the port and memory; a port is not read for what cannot be stored.
+  private func move(
+    _ operation: StringOperation, _ access: IOQualification, _ space: GuestAddressSpace
+  ) throws(GuestFault) {
+    let ports = devices.board.ports
+    guard access.isIn else {
+      let value = try space.load(operation.linear, size: access.size)
+      ports.write(UInt32(truncatingIfNeeded: value), to: access.port, size: access.size)
       return
     }
-    var value: UInt32 = 0
-    for position in 0..<size {
-      // What L1 has no memory for reads as ones.
-      let byte = place(position).flatMap { ram.memory.load($0, as: UInt8.self) } ?? 0xFF
-      value |= UInt32(byte) << (UInt32(position) &* 8)
-    }
-    devices.board.ports.write(value, to: access.port, size: access.size)
+    try space.probe(operation.linear, size: access.size, .write)
+    let value = ports.read(access.port, size: access.size)
+    try space.store(UInt64(value), at: operation.linear, size: access.size)
   }
 
-  /// The L1-physical address of `linear`.
-  private func physical(_ linear: UInt64, _ kind: AccessKind) throws(StringFault) -> PhysicalAddress<L1> {
-    let guest = guest
-    let isUser = guest.vmcs[.guestSSAccessRights] >> 5 & 3 == 3
-    let obeysSMAP = !RFLAGS(rawValue: guest.vmcs[.guestRFLAGS]).contains(.ac)
-    let access = LinearAccess(kind, isUser: isUser, obeysSMAP: obeysSMAP)
-    do throws(LinearFault<Never>) {
-      let paging = LinearPaging(
-        ofGuestOf: guest.vmcs, physicalAddressWidth: L1RAM.physicalAddressWidth)
-      let mapping = try paging.translate(linear, for: access, in: L1PageTables(memory: ram))
-      work.pointee.memoryAccesses &+= UInt64(mapping.references)
-      return mapping.address
-    } catch {
-      guard case .pageFault(let code) = error else { throw StringFault(linear: linear, code: 0) }
-      throw StringFault(linear: linear, code: code.rawValue)
+  private mutating func take(_ fault: GuestFault) {
+    guard !guest.raise(fault), case .extended(let fault, let address, let linear, let isFinal) = fault else {
+      return
     }
+    reflect(vmx.extendedFault(fault, at: address, linear: linear, isFinal: isFinal))
   }
-}
-
-/// A page fault of INS or OUTS.
-struct StringFault: Error {
-  var linear: UInt64
-  var code: UInt32
 }
 
 /// The registers of a string instruction: which element is next, and how many there are.

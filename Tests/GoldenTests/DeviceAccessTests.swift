@@ -29,7 +29,7 @@ import VMX
     "movzbl (%rbx), %eax", "movzwq (%rbx), %rax", "movsbw (%rbx), %ax", "movswl (%rbx), %ecx",
     "movslq (%rbx), %rdx", "movntil", "movbel (%rbx), %eax", "movbeq %rcx, (%rbx)", "xchgb %al, (%rbx)",
     "xchgq %rax, (%rbx)", "cmovcl (%rbx), %eax", "cmovncq (%rbx), %rcx", "setc (%rbx)", "setle (%rbx)",
-    "leaq (%rbx), %rax\n pushq (%rbx)\n popq %rdx", "pushq %rcx\n popq (%rbx)",
+    "pushq (%rbx)\n popq %rdx", "pushq %rcx\n popq (%rbx)",
     "movl (%rbx,%rbp,4), %eax", "movl %eax, -4(%rbx,%rbp,8)", "movb %ah, (%rbx)",
   ].map { Form($0 == "movntil" ? "movntil %eax, (%rbx)" : $0) }
 
@@ -84,7 +84,7 @@ import VMX
   private static let exchanges: [Form] = [
     "xaddb %al, (%rbx)", "xaddq %rcx, (%rbx)", "lock xaddl %ecx, (%rbx)", "cmpxchgl %ecx, (%rbx)",
     "cmpxchgb %dl, (%rbx)",
-    "movl (%rbx), %eax\n cmpxchgl %ecx, (%rbx)", "cmpxchg16b (%rbx)",
+    "movl (%rbx), %eax\n cmpxchgl %ecx, (%rbx)",
   ].map { Form($0) }
 
   private static let products: [Form] = {
@@ -97,7 +97,10 @@ import VMX
       Form("movl $0, %edx\n movq $0x1234567, %rax\n orq $9, (%rbx)\n idivq (%rbx)", all),
       Form("movl $9, %eax\n orb $0x10, (%rbx)\n divb (%rbx)", all),
       Form("xorl %edx, %edx\n movl $-77, %eax\n cwtd\n orw $3, (%rbx)\n idivw (%rbx)", all),
-      Form("movq %rbx, %r10\n movl 8(%r10), %eax\n movl 12(%r10), %edx\n cmpxchg8b 8(%r10)"),
+      Form("movq %rbx, %r10\n movq (%r10), %rax\n xorl %ebx, %ebx\n cmpxchg16b (%r10)\n movq %r10, %rbx"),
+      Form(
+        "movq %rbx, %r10\n movl 8(%r10), %eax\n movl 12(%r10), %edx\n movl $7, %ebx\n cmpxchg8b 8(%r10)\n movq %r10, %rbx"
+      ),
     ]
   }()
 

@@ -128,6 +128,7 @@ struct GoldenCase: CustomTestStringConvertible {
     }
   }
 
+  /// The ways in that `minimal` has: it is no Linux kernel.
   @Test(arguments: [BootProtocol.pvh, .multiboot, .entry64]) func eachBootProtocolGivesTheSameTrees(
     _ wanted: BootProtocol
   )
