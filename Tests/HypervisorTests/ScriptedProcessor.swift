@@ -10,7 +10,7 @@ final class ScriptedProcessor: VMXProcessor {
 
   let name: StaticString = "scripted"
   let capabilities: VMXCapabilities
-  let features = ProcessorFeatures(featuresEDX: [.fpu, .tsc, .msr, .pae])
+  let features = ProcessorFeatures(featuresEDX: [.fpu, .tsc, .msr, .pae, .pge])
   let memory: PhysicalMemory
   let registers: UnsafeMutablePointer<RegisterFile>
   let clock: UnsafeMutablePointer<VirtualClock>
