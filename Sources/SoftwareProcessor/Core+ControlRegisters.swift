@@ -14,6 +14,7 @@ extension Core {
     }
     switch number {
     case 0: try writeCR0(merged(value, actual: cpu.pointee.cr0, mask: .cr0GuestHostMask))
+    case 2: cpu.pointee.registers.cr2 = value
     case 3: try writeCR3(value)
     case 4: try writeCR4(merged(value, actual: cpu.pointee.cr4, mask: .cr4GuestHostMask))
     case 8:
