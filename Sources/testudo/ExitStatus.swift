@@ -29,7 +29,7 @@ enum ExitStatus: Int32, CaseIterable {
     case .hostRefused: "the host refused a resource, such as memory"
     case .cannotCreateOutput: "an output file cannot be created"
     case .outputIncomplete:
-      "an output file or standard output could not be written to its end, or a disk image failed"
+      "an output file, standard output or a disk image could not be written"
     case .limitReached: "--timeout or --limit-instructions ended the run"
     case .interrupted: "SIGINT (Ctrl-C) ended the run"
     case .terminated: "SIGTERM ended the run"
