@@ -26,6 +26,7 @@ extension Core {
     var isDone = readRegister(1, addressSize) == 0
     var step = 0
     let limit = repetitionLimit
+    let flagsBefore = flags.pointee
     while !isDone, step < limit {
       let run = try executeRun(instruction, limit: limit &- step)
       if run > 0 {
@@ -33,7 +34,13 @@ extension Core {
         isDone = self[.rcx] == 0
         continue
       }
-      try executeElement(instruction, addressSize)
+      do throws(Interruption) {
+        try executeElement(instruction, addressSize)
+      } catch {
+        // SDM volume 2, "REP—Repeat String Operation Prefix": a fault of CMPS or SCAS leaves the flags as they were before.
+        flags.pointee = flagsBefore
+        throw error
+      }
       let count = addressSize.truncated(self[.rcx] &- 1)
       writeRegister(1, count, addressSize)
       let isLast = count == 0
