@@ -15,7 +15,8 @@ extension Core {
 
   @inline(always)
   func moveLoad(_ size: OperandSize, _ record: Step) throws(Interruption) {
-    writeRegister(record.pointee.destination, try loadOperand(size, record), size)
+    let value = try loadOperand(size, record)
+    writeRegister(record.pointee.destination, value, size)
   }
 
   @inline(always)
