@@ -81,12 +81,17 @@ extension Core {
     updateMode()
   }
 
-  /// Makes null the data segment registers that the new CPL may not use.
+  /// Makes null the data segment registers that the new CPL may not use. Their bases stay, as processors have it: in
+  /// 64-bit mode FS and GS are used with them all the same.
   private func nullInaccessibleSegments() {
     for register in [SegmentRegister.es, .ds, .fs, .gs] {
-      let rights = self[register].rights
-      guard !rights.isUnusable, !rights.isConforming, rights.dpl < cpl else { continue }
-      self[register] = .null(SegmentSelector(rawValue: 0))
+      let segment = self[register]
+      guard !segment.rights.isUnusable, !segment.rights.isConforming, segment.rights.dpl < cpl else {
+        continue
+      }
+      var null = SegmentState.null(SegmentSelector(rawValue: 0))
+      null.base = segment.base
+      self[register] = null
     }
   }
 

@@ -49,6 +49,26 @@ private typealias Selector = SystemGuest.Selector
     #expect(guest.vmcs[.guestRIP] == Place.data)
   }
 
+  /// SDM volume 2, "IRET/IRETD/IRETQ—Interrupt Return": a data segment of a DPL below the new CPL becomes null. Its base
+  /// stays, so that GS goes on to work in 64-bit mode.
+  @Test func returnToAnOuterLevelKeepsTheBaseOfANulledSegment() throws {
+    let guest = try SystemGuest([0x48, 0xCF])  // iretq
+    let frame = [Place.data, Selector.userCode64 | 3, 2, Place.stack, Selector.userData | 3]
+    for (index, value) in frame.enumerated() { guest[0x1_D000 + UInt64(index) * 8] = value }
+    guest.vmcs[.guestRSP] = 0x1_D000
+    guest.vmcs[.guestGSBase] = 0x3_1000
+    guest[0x3_1008] = 0x1234
+    // mov rax, gs:[8]; ud2
+    guest.place([0x65, 0x48, 0x8B, 0x04, 0x25, 8, 0, 0, 0, 0x0F, 0x0B], at: Place.data)
+    guest.vmcs[.exceptionBitmap] = 0xFFFF_FFFF
+    guest.expectExit(.exceptionOrNMI)
+    #expect(guest.vmcs[.exitInterruptionInformation] & 0xFF == 6)
+    #expect(guest.registers.pointee.rax == 0x1234)
+    #expect(guest.vmcs[.guestGSSelector] == 0)
+    #expect(guest.vmcs[.guestGSAccessRights] & 0x1_0000 != 0, "unusable")
+    #expect(guest.vmcs[.guestGSBase] == 0x3_1000)
+  }
+
   @Test func farCallAndReturnAcrossWidths() throws {
     // call far [rax] to 32-bit code, which returns.
     let guest = try SystemGuest([0xFF, 0x18, 0xF4])
