@@ -19,7 +19,7 @@ public enum Mnemonic: UInt16, CaseIterable, Sendable {
   case add, or, adc, sbb, and, sub, xor, cmp
   case test, inc, dec, not, neg, mul, imul, div, idiv, xadd, cmpxchg, cmpxchg8b, cmpxchg16b
   case adcx, adox, crc32, cbw, cwd
-  case daa, das, aaa, aas, aam, aad
+  case daa, das, aaa, aas, aam, aad, salc
 
   // Shifts and rotates; the first eight in the order of ModRM's bits 5:3 (``sal`` is /6, which acts like ``shl``).
   case rol, ror, rcl, rcr, shl, shr, sal, sar

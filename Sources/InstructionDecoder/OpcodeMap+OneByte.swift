@@ -89,7 +89,9 @@ extension OpcodeMap {
     .i(.int3), .i(.int, .ib), .i(.into, .not64), .i(.iret),
     // D0: Group 2
     .by(.reg, .group2, .eb, .one), .by(.reg, .group2, .ev, .one), .by(.reg, .group2, .eb, .cl),
-    .by(.reg, .group2, .ev, .cl), .i(.aam, .ib, .not64), .i(.aad, .ib, .not64), .none, .i(.xlat, .byte),
+    .by(.reg, .group2, .ev, .cl), .i(.aam, .ib, .not64), .i(.aad, .ib, .not64),
+    // SALC is on no page of the SDM, and in every processor.
+    .i(.salc, .not64), .i(.xlat, .byte),
     // D8: x87
     .by(.x87, .none), .by(.x87, .none), .by(.x87, .none), .by(.x87, .none), .by(.x87, .none),
     .by(.x87, .none), .by(.x87, .none), .by(.x87, .none),

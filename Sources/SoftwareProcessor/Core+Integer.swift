@@ -19,6 +19,7 @@ enum InstructionKind {
     case .add, .or, .adc, .sbb, .and, .sub, .xor, .cmp, .test, .inc, .dec, .not, .neg, .mul, .imul, .div,
       .idiv,
       .xadd, .cmpxchg, .cmpxchg8b, .cmpxchg16b, .adcx, .adox, .crc32, .cbw, .cwd, .daa, .das, .aaa, .aas,
+      .salc,
       .aam,
       .aad, .rol, .ror, .rcl, .rcr, .shl, .shr, .sal, .sar, .shld, .shrd:
       self = .straight
@@ -115,6 +116,7 @@ extension Core {
     case .daa, .das: executeDecimalAdjust(subtracting: instruction.mnemonic == .das)
     case .aaa, .aas: executeASCIIAdjust(subtracting: instruction.mnemonic == .aas)
     case .aam: try executeASCIIAdjustProduct(base: instruction.immediate)
+    case .salc: writeRegister(0, flags.pointee.carry ? 0xFF : 0, .byte)
     case .aad: executeASCIIAdjustQuotient(base: instruction.immediate)
     case .clflush, .clflushopt, .clwb: _ = try value(of: instruction.operand0, instruction)
     case .fxsave, .fxrstor, .ldmxcsr, .stmxcsr: try executeStateMovement(instruction)

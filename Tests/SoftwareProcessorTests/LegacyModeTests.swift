@@ -50,6 +50,17 @@ struct LegacyModeTests {
     #expect(processor.run(1) == .exception(.divideError))
   }
 
+  /// It is on no page of the SDM: AL is FFH or 0, by CF, and no flag changes.
+  @Test("SALC sets AL from CF, outside 64-bit mode")
+  func setFromCarry() throws {
+    for (code, expected) in [([0xF8, 0xD6] as [UInt8], UInt64(0x1234_5600)), ([0xF9, 0xD6], 0x1234_56FF)] {
+      let processor = try run(code, count: 2) { $0.registers[.rax] = 0x1234_5678 }
+      #expect(processor.registers[.rax] == expected)
+      #expect(processor.rflags & 1 == expected & 1)
+    }
+    #expect(try BareProcessor.running([0xD6], .bits64).run(1) == .exception(.invalidOpcode))
+  }
+
   @Test("PUSHA stores the old ESP, and POPA skips it")
   func pushAll() throws {
     let processor = try run([0x60, 0x61], count: 1) {
