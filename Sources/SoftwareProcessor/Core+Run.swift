@@ -80,6 +80,7 @@ extension Core {
       cpu.pointee.pendingDebug = pendingDebug
       if error == .vmExit { throw error }
       let event = pendingEvent
+      mergePendingDebug(into: event)
       try dispatch(event)
       countDelivery(isSoftware: event.isSoftware)
       return notePendingMTF()
@@ -87,6 +88,14 @@ extension Core {
     if isStepping { finishStep(blocking, flags) }
     cpu.pointee.freshBlocking = false
     cpu.pointee.freshResumeFlag = false
+  }
+
+  /// A debug exception that blocking by MOV SS has held back is one with that of an INT1 behind it. Behind other software
+  /// interrupts it is delivered on its own, as soon as their handler is entered.
+  private func mergePendingDebug(into event: Event) {
+    guard event.kind == .privilegedSoftwareException, !intercepts(event) else { return }
+    cpu.pointee.registers.dr6 |= cpu.pointee.pendingDebug & (DR6.bs.rawValue | 0xF)
+    cpu.pointee.pendingDebug = 0
   }
 
   /// Counts an instruction that completed by the delivery of its event; and a fault right behind another delivery,

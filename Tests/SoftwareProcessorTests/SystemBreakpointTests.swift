@@ -130,6 +130,22 @@ private typealias Place = SystemGuest.Place
     #expect(other.registers.pointee.dr6 == 0xFFFF_0FF0)
   }
 
+  /// A load of SS that meets a data breakpoint holds its trap back; with that of an INT1 behind it, it is one.
+  @Test func heldBackTrapIsOneWithTheNextINT1() throws {
+    // mov ss, [30000H]; int1
+    let guest = try guest([0x8E, 0x14, 0x25, 0, 0, 3, 0, 0xF1], dr7: 0x400 | 2 | 0xF << 16)
+    guest.vmcs[.exceptionBitmap] = 0
+    guest[Place.data] = SystemGuest.Selector.data
+    guest.registers.pointee.dr0 = Place.data
+    guest.registers.pointee.dr6 = 0xFFFF_0FF0
+    guest.setGate(1, to: Place.handler)
+    guest.place([0xF4], at: Place.handler)
+    guest.expectExit(.hlt)
+    #expect(guest.vmcs[.guestRSP] == Place.stack - 40, "one frame")
+    #expect(guest.vmcs[.guestPendingDebugExceptions] == 0)
+    #expect(guest.registers.pointee.dr6 == 0xFFFF_0FF1)
+  }
+
   @Test func portBreakpointNeedsDE() throws {
     for (cr4, hits) in [(UInt64(0x2020), false), (0x2028, true)] {
       let guest = try guest([0xEC, 0xF4], dr7: 0x400 | 2 | 2 << 16)  // in al, dx; hlt
