@@ -112,6 +112,7 @@ struct MachinePointers {
   /// What VMX non-root operation needs beside the VMCS.
   var nonRoot: UnsafeMutablePointer<NonRootState>
   var translations: UnsafeMutablePointer<TranslationCache>
+  var guestPhysical: UnsafeMutablePointer<GuestPhysicalCache>
   var blocks: UnsafeMutablePointer<BlockCache>
 }
 

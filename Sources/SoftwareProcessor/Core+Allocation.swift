@@ -11,6 +11,7 @@ extension Core {
       ram: memory.base, ramSize: memory.size, codePages: memory.codePages, clock: allocated(VirtualClock()),
       nonRoot: allocated(NonRootState(vmcs: .allocate())),
       translations: allocated(TranslationCache.allocate()),
+      guestPhysical: allocated(GuestPhysicalCache.allocate()),
       blocks: allocated(blocks))
     let core = Core(allocated(CPUState(machine: machine)))
     core.updateMode()
@@ -23,6 +24,8 @@ extension Core {
     machine.translations.pointee.deallocate()
     machine.blocks.deallocate()
     machine.translations.deallocate()
+    machine.guestPhysical.pointee.deallocate()
+    machine.guestPhysical.deallocate()
     machine.nonRoot.pointee.idle.deallocate()
     machine.nonRoot.deallocate()
     machine.clock.deallocate()

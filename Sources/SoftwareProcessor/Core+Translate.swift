@@ -105,9 +105,13 @@ extension Core {
   ) throws(GuestPhysicalFault) -> UInt64 {
     let pointer = nonRoot.pointee.eptPointer
     guard pointer != 0 else { return address.rawValue }
+    let cache = cpu.pointee.machine.guestPhysical
+    if let host = cache.pointee.find(address.rawValue, access, eptPointer: pointer) { return host }
     let paging = ExtendedPaging(eptp: pointer, physicalAddressWidth: Self.physicalAddressWidth)
     do throws(ExtendedFault) {
-      return try paging.translate(address, for: access, in: HostStructures(core: self)).address.rawValue
+      let host = try paging.translate(address, for: access, in: HostStructures(core: self)).address.rawValue
+      cache.pointee.insert(address.rawValue, access, eptPointer: pointer, host: host)
+      return host
     } catch {
       throw GuestPhysicalFault(fault: error, address: address.rawValue)
     }
@@ -130,6 +134,7 @@ extension Core {
       // An EPT violation invalidates the mapping that caused it (SDM volume 3, "Operations that Invalidate Cached
       // Mappings"); bits 5:3 say that there is one.
       if isFinal, let linear, bits & 0x38 != 0 { forgetTranslation(of: linear) }
+      cpu.pointee.machine.guestPhysical.pointee.forget(fault.address)
     }
     cpu.pointee.pending.guestPhysicalAddress = fault.address
     cpu.pointee.pending.savesResumeFlag = true

@@ -125,6 +125,7 @@ public final class SoftwareCPU: VMXProcessor {
   public func writeMSR(_ index: UInt32, _ value: UInt64) -> Bool { core.writeMSR(index, value) }
 
   public func invalidateEPT(_ scope: EPTInvalidation) {
+    core.cpu.pointee.machine.guestPhysical.pointee.reset()
     switch scope {
     case .singleContext(let eptp): core.forgetTranslations(eptPointer: eptp)
     case .allContexts: core.forgetTranslations()

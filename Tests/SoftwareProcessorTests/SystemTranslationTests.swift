@@ -164,6 +164,44 @@ private typealias Place = SystemGuest.Place
     #expect(guest.vmcs[.exitInterruptionErrorCode] == 1)
   }
 
+  /// SDM volume 3, "Operations that Invalidate Cached Mappings": after INVEPT the guest's tables are found where the EPT
+  /// has moved them.
+  @Test func inveptForgetsWhereTheGuestsTablesAre() throws {
+    let guest = try SystemGuest([0x8A, 0x03, 0x8A, 0x0B, 0xF4])  // mov al, [rbx]; mov cl, [rbx]; hlt
+    guest.enableEPT()
+    guest.registers.pointee.rbx = Place.data
+    guest[Place.data] = 0x11
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rcx & 0xFF == 0x11)
+    // The first 2 MByte are now a copy of themselves, in whose tables the data are elsewhere.
+    for address in stride(from: UInt64(0), to: 0x4_0000, by: 8) {
+      guest[0x20_0000 + address] = guest[address]
+    }
+    guest[0x20_0000 + Place.data] = 0x22
+    guest[Place.eptPD] = 0x20_0000 | 0xB7
+    guest.cpu.invalidateEPT(.singleContext(eptp: guest.vmcs[.eptPointer]))
+    guest.vmcs[.guestRIP] = Place.code
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rcx & 0xFF == 0x22)
+  }
+
+  /// The same for the page of an EPT violation, without INVEPT.
+  @Test func anEPTViolationForgetsThePage() throws {
+    // mov al, [rbx]; mov [rbx], al; mov cl, [rbx]; hlt
+    let guest = try SystemGuest([0x8A, 0x03, 0x88, 0x03, 0x8A, 0x0B, 0xF4])
+    guest.enableEPT()
+    guest.registers.pointee.rbx = 0x20_0010
+    guest[0x20_0010] = 0x33
+    guest[Place.eptPD + 8] = 0x20_0000 | 0xB5
+    guest.expectExit(.eptViolation)
+    #expect(guest.vmcs[.guestPhysicalAddress] == 0x20_0010)
+    guest[Place.eptPD + 8] = 0xB7
+    guest[0x10] = 0x44
+    guest.vmcs[.guestRIP] = Place.code + 4
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rcx & 0xFF == 0x44)
+  }
+
   @Test func longModeActivation() throws {
     // mov eax, cr4; or eax, 20h; mov cr4, eax; mov ecx, C0000080h; rdmsr; or eax, 100h; wrmsr;
     // mov eax, cr0; or eax, 80000000h; mov cr0, eax; ljmp 8:64-bit
