@@ -14,6 +14,8 @@ public final class APICBus {
   let time: any MachineTime
   /// The number of bits in a physical address, which bounds where a local APIC can be.
   let physicalAddressWidth: UInt8
+  /// How many IPIs were sent to other processors, or could have reached them.
+  public private(set) var interprocessorCount: UInt64 = 0
   /// What the LINT0 pins of all processors are wired to.
   public weak var externalInterrupts: (any ExternalInterruptSource)?
 
@@ -62,6 +64,7 @@ public final class APICBus {
   /// Delivers the IPI that `sender` was told to send.
   func deliver(_ message: InterruptMessage, _ shorthand: Shorthand, from sender: LocalAPIC) {
     let targets: [LocalAPIC]
+    if shorthand != .onlySelf { interprocessorCount &+= 1 }
     switch shorthand {
     case .none:
       deliver(message)

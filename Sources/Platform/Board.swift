@@ -6,6 +6,9 @@ public struct BoardConfiguration {
   public var lowMemory: UInt64
   /// RAM from 4 GByte on, in bytes.
   public var highMemory: UInt64 = 0
+  /// What the local APICs have beside what all have.
+  public var hasX2APIC = true
+  public var hasDeadlineTimer = true
   public var physicalAddressWidth: UInt8 = UInt8(CPUIDPolicy.physicalAddressBits)
   /// What the real-time clock says as the machine starts, in seconds since 1970-01-01T00:00:00 UTC.
   public var clockStart: Int64 = Self.defaultClockStart
@@ -73,6 +76,8 @@ public final class Board {
     bus.externalInterrupts = legacyInterrupts
     for _ in 0..<configuration.boundedProcessorCount {
       let apic = bus.addLocalAPIC()
+      apic.hasX2APIC = configuration.hasX2APIC
+      apic.hasDeadlineTimer = configuration.hasDeadlineTimer
       apic.applyFirmwareSettings()
       add(apic)
     }

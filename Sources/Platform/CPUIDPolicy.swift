@@ -18,11 +18,19 @@ public struct CPUIDPolicy: Sendable {
     public var cr4: CR4
     public var xcr0: UInt64
     public var xss: UInt64
+    /// Whether IA32_APIC_BASE enables the local APIC.
+    public var hasLocalAPIC: Bool
+    public var miscEnable: MiscEnable
 
-    public init(cr4: CR4 = [], xcr0: UInt64 = ExtendedStateComponent.x87, xss: UInt64 = 0) {
+    public init(
+      cr4: CR4 = [], xcr0: UInt64 = ExtendedStateComponent.x87, xss: UInt64 = 0, hasLocalAPIC: Bool = true,
+      miscEnable: MiscEnable = .initial
+    ) {
       self.cr4 = cr4
       self.xcr0 = xcr0
       self.xss = xss
+      self.hasLocalAPIC = hasLocalAPIC
+      self.miscEnable = miscEnable
     }
   }
 
@@ -63,20 +71,20 @@ public struct CPUIDPolicy: Sendable {
   public func result(leaf: UInt32, subleaf: UInt32, _ circumstances: Circumstances = Circumstances())
     -> CPUIDResult
   {
-    let leaf = Self.isBeyond(leaf) ? CPUIDLeaf.processorFrequency : leaf
+    let highest = circumstances.miscEnable.highestBasicLeaf
+    let leaf = Self.isBeyond(leaf, highest: highest) ? highest : leaf
     if leaf == CPUIDLeaf.extendedState { return extendedState(subleaf, circumstances) }
     for row in leaves where row.number == leaf && (row.subleaf == nil || row.subleaf == subleaf) {
-      return leaf == CPUIDLeaf.features || leaf == CPUIDLeaf.extendedFeatures
-        ? row.result.completed(leaf, circumstances.cr4) : row.result
+      return row.result.completed(leaf, circumstances)
     }
     // Of the topology's levels beyond the last, the level number and the identifier are valid all the same.
     return leaf == CPUIDLeaf.extendedTopology ? topologyEnd(subleaf) : CPUIDResult()
   }
 
   /// Whether `leaf` is above the highest of its range: basic, extended, or (SDM: never existing) any other but ours.
-  static func isBeyond(_ leaf: UInt32) -> Bool {
+  static func isBeyond(_ leaf: UInt32, highest: UInt32 = CPUIDLeaf.processorFrequency) -> Bool {
     switch leaf >> 28 {
-    case 0: leaf > CPUIDLeaf.processorFrequency
+    case 0: leaf > highest
     case 8: leaf > CPUIDLeaf.addressSizes
     default: leaf >> 8 != CPUIDLeaf.hypervisorVendor >> 8
     }
@@ -96,14 +104,32 @@ public struct CPUIDPolicy: Sendable {
 }
 
 extension CPUIDResult {
-  /// With the bits that mirror CR4: OSXSAVE and OSPKE.
-  fileprivate func completed(_ leaf: UInt32, _ cr4: CR4) -> CPUIDResult {
+  /// With what depends on the virtual CPU's state: the bits that mirror CR4 (OSXSAVE and OSPKE), that of a local APIC
+  /// which is enabled, and what IA32_MISC_ENABLE takes away.
+  fileprivate func completed(_ leaf: UInt32, _ circumstances: CPUIDPolicy.Circumstances) -> CPUIDResult {
     var result = self
-    if leaf == CPUIDLeaf.features {
-      if cr4.contains(.osxsave) { result.ecx |= CPUIDFeaturesECX.osxsave.rawValue }
-    } else if cr4.contains(.pke) {
-      result.ecx |= CPUIDExtendedFeaturesECX.ospke.rawValue
+    let miscEnable = circumstances.miscEnable
+    switch leaf {
+    case CPUIDLeaf.vendor: result.eax = miscEnable.highestBasicLeaf
+    case CPUIDLeaf.features:
+      if circumstances.cr4.contains(.osxsave) { result.ecx |= CPUIDFeaturesECX.osxsave.rawValue }
+      if !circumstances.hasLocalAPIC { result.edx &= ~CPUIDFeaturesEDX.apic.rawValue }
+      if !miscEnable.contains(.monitor) { result.ecx &= ~CPUIDFeaturesECX.monitor.rawValue }
+    case CPUIDLeaf.extendedFeatures:
+      if circumstances.cr4.contains(.pke) { result.ecx |= CPUIDExtendedFeaturesECX.ospke.rawValue }
+    case CPUIDLeaf.extendedSignature:
+      if miscEnable.contains(.executeDisableOff) {
+        result.edx &= ~CPUIDExtendedSignatureEDX.executeDisable.rawValue
+      }
+    default: break
     }
     return result
+  }
+}
+
+extension MiscEnable {
+  /// The highest basic leaf: 2 under the limit that operating systems of old needed.
+  fileprivate var highestBasicLeaf: UInt32 {
+    contains(.limitCPUID) ? CPUIDLeaf.caches : CPUIDLeaf.processorFrequency
   }
 }

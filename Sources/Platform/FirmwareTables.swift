@@ -1,5 +1,5 @@
-/// What the firmware of a PC leaves in memory: the BIOS data area, and in the last 128 KByte below 1 MByte the ACPI, MP
-/// and SMBIOS tables. A loader writes ``regions`` and may hand ``rootPointer`` to the kernel, which else finds all of
+/// What the firmware of a PC leaves in memory: the interrupt vectors of real-address mode with what they lead to, the
+/// BIOS data area, and in the last 128 KByte below 1 MByte the ACPI, MP and SMBIOS tables. A loader writes ``regions`` and may hand ``rootPointer`` to the kernel, which else finds all of
 /// them by searching.
 public struct FirmwareTables {
   /// Bytes for L1-physical memory.
@@ -37,6 +37,7 @@ public struct FirmwareTables {
     placeMultiprocessorTables(processorCount)
     placeManagementTables(configuration)
     regions.append(BIOSDataArea.region)
+    regions += RealModeVectors.regions
   }
 
   /// Places `bytes` at the next address that is a multiple of `alignment`, a power of 2.

@@ -4,9 +4,12 @@
 /// They start as firmware leaves them: initialised with vectors 08H and 70H, all inputs masked.
 public final class InterruptControllerPair {
   static let cascadeInput: UInt8 = 2
+  /// The first vectors of the two, as firmware sets them.
+  static let masterVectors: UInt8 = 0x08
+  static let slaveVectors: UInt8 = 0x70
 
-  private let master = InterruptControllerChip(vectorBase: 0x08, cascade: 1 << cascadeInput)
-  private let slave = InterruptControllerChip(vectorBase: 0x70, cascade: 0)
+  private let master = InterruptControllerChip(vectorBase: masterVectors, cascade: 1 << cascadeInput)
+  private let slave = InterruptControllerChip(vectorBase: slaveVectors, cascade: 0)
   private let output: (Bool) -> Void
   private var isOutputHigh = false
 

@@ -44,7 +44,9 @@ extension LocalAPIC {
   func setLocalVector(_ entry: LocalVector, _ value: UInt32) {
     let old = registers.localVector(entry)
     let forced = isSoftwareEnabled ? 0 : LocalVector.mask
-    var new = value & entry.writable | forced
+    let deadlineMode: UInt32 = 2 << 17
+    let missing = entry == .timer && !hasDeadlineTimer ? deadlineMode : 0
+    var new = value & entry.writable & ~missing | forced
     // The remote IRR belongs to a level-triggered fixed interrupt and to no other.
     if new & LocalVector.levelTriggered != 0, InterruptMessage.mode(in: new) == .fixed {
       new |= old & LocalVector.remoteIRR

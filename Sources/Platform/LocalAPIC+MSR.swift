@@ -22,7 +22,7 @@ extension LocalAPIC {
   public func readMSR(_ index: UInt32) -> UInt64? {
     switch index {
     case ModelSpecificRegister.apicBase.rawValue: base
-    case ModelSpecificRegister.tscDeadline.rawValue: timeStampCounterDeadline()
+    case ModelSpecificRegister.tscDeadline.rawValue: hasDeadlineTimer ? timeStampCounterDeadline() : nil
     case Self.x2APIC: mode == .x2APIC ? x2APICValue(at: UInt8(truncatingIfNeeded: index)) : nil
     default: nil
     }
@@ -33,6 +33,7 @@ extension LocalAPIC {
     switch index {
     case ModelSpecificRegister.apicBase.rawValue: return setBase(value)
     case ModelSpecificRegister.tscDeadline.rawValue:
+      guard hasDeadlineTimer else { return false }
       setTimeStampCounterDeadline(value)
       return true
     case Self.x2APIC:
@@ -90,7 +91,8 @@ extension LocalAPIC {
   private func setBase(_ value: UInt64) -> Bool {
     let flags = APICBase.bootstrap | APICBase.extended | APICBase.enabled
     let addresses: UInt64 = (1 << UInt64(bus.physicalAddressWidth)) &- 0x1000
-    guard value & ~(addresses | flags) == 0, let next = Self.mode(of: value) else { return false }
+    guard value & ~(addresses | flags) == 0, let next = Self.mode(of: value), hasX2APIC || next != .x2APIC
+    else { return false }
     switch (mode, next) {
     case (.disabled, .x2APIC), (.x2APIC, .xAPIC): return false
     default: break
@@ -113,7 +115,10 @@ extension LocalAPIC {
     let previous = mode
     mode = next
     // A disabled APIC loses its state; but CR8 goes on to work, so that it is lost again on the way back.
-    if next == .disabled || previous == .disabled { initialize() }
+    if next == .disabled || previous == .disabled {
+      xAPICIdentifier = UInt8(truncatingIfNeeded: identifier)
+      initialize()
+    }
     if next == .x2APIC {
       registers.logicalDestination = x2APICLogicalDestination
       registers.interruptCommand &= 0xFFFF_FFFF

@@ -104,7 +104,7 @@ extension LocalAPIC: MemoryDevice {
 
   private func xAPICValue(at index: UInt8) -> UInt32 {
     switch index {
-    case Index.identifier: return identifier << 24
+    case Index.identifier: return UInt32(xAPICIdentifier) << 24
     case Index.arbitrationPriority: return UInt32(registers.arbitrationPriority)
     case Index.endOfInterrupt, Index.remoteRead: return 0
     case Index.destinationFormat: return registers.destinationFormat
@@ -125,7 +125,8 @@ extension LocalAPIC: MemoryDevice {
         registers.interruptCommand & 0xFFFF_FFFF | UInt64(value & 0xFF00_0000) << 32
     case Index.interruptCommand:
       setInterruptCommand(registers.interruptCommand & ~0xFFFF_FFFF | UInt64(value))
-    case Index.identifier, Index.arbitrationPriority, Index.remoteRead: break
+    case Index.identifier: xAPICIdentifier = UInt8(truncatingIfNeeded: value >> 24)
+    case Index.arbitrationPriority, Index.remoteRead: break
     default:
       guard !setValue(value, at: index), self.value(at: index) == nil else { return }
       detect(.illegalRegisterAddress)

@@ -30,8 +30,14 @@ public final class LocalAPIC {
     case lint1
   }
 
-  /// The APIC identifier, which a guest cannot change.
+  /// The APIC identifier as the processor has it from power-up: x2APIC mode's.
   public let identifier: UInt32
+  /// That of xAPIC mode, which a guest can change.
+  var xAPICIdentifier: UInt8 = 0
+  /// Whether IA32_APIC_BASE can be put into x2APIC mode.
+  var hasX2APIC = true
+  /// Whether the timer has the TSC-deadline mode.
+  var hasDeadlineTimer = true
   unowned let bus: APICBus
 
   /// IA32_APIC_BASE.
@@ -68,6 +74,7 @@ public final class LocalAPIC {
     let enabled = PlatformAddresses.localAPIC | APICBase.enabled
     base = identifier == 0 ? enabled | APICBase.bootstrap : enabled
     mode = .xAPIC
+    xAPICIdentifier = UInt8(truncatingIfNeeded: identifier)
     initialize()
     signals = []
   }
@@ -177,7 +184,9 @@ extension LocalAPIC {
   func matches(_ message: InterruptMessage) -> Bool {
     guard mode != .disabled else { return false }
     if message.destination == InterruptMessage.broadcast { return true }
-    guard message.isLogical else { return message.destination == identifier }
+    guard message.isLogical else {
+      return message.destination == (mode == .x2APIC ? identifier : UInt32(xAPICIdentifier))
+    }
     let own = registers.logicalDestination
     if mode == .x2APIC {
       return message.destination >> 16 == own >> 16 && message.destination & own & 0xFFFF != 0

@@ -11,16 +11,28 @@ public struct ProcessorModel: Sendable {
   package let signature: UInt32
   /// What its counterpart in silicon has, beside what L0 gives to every model.
   package let features: ProcessorFeatures
+  /// What a user has taken away from it, even of what L0 gives.
+  package private(set) var removed = ProcessorFeatures()
 
   /// The model that a machine has unless it is told otherwise: the first with VMCS shadowing.
   public static let standard = haswell
 
-  /// The model called `name`, or nil.
-  public static func named(_ name: String) -> ProcessorModel? { all.first { $0.name == name } }
+  /// The model called `name`, or nil. Features can be taken away from it: `haswell,-x2apic,-pcid`.
+  public static func named(_ name: String) -> ProcessorModel? {
+    let words = name.split(separator: ",", omittingEmptySubsequences: false)
+    guard var model = all.first(where: { $0.name == words[0] }) else { return nil }
+    for word in words.dropFirst() {
+      guard word.first == "-", let removed = removable.first(where: { $0.name == word.dropFirst() }) else {
+        return nil
+      }
+      model.removed = model.removed.union(removed.features)
+    }
+    return model
+  }
 
   /// What a machine of this model has on a processor that has `available`.
   public func features(on available: ProcessorFeatures) -> ProcessorFeatures {
-    features.intersection(available).union(Self.virtualized)
+    features.intersection(available).union(Self.virtualized).subtracting(removed)
   }
 
   /// What L0 itself gives to every model, be its counterpart ever so old: the local APIC with x2APIC and TSC deadline,

@@ -10,6 +10,18 @@ extension ProcessorModel: ExpressibleByArgument {
 
   public var defaultValueDescription: String { name }
   public static var allValueStrings: [String] { all.map(\.name) }
+
+  /// The model that `text` names, or an error that says what it may be.
+  fileprivate static func parse(_ text: String) throws -> ProcessorModel {
+    guard let model = named(text) else {
+      let models = all.map(\.name).joined(separator: ", ")
+      let features = removable.map(\.name).joined(separator: ", ")
+      throw ValidationError(
+        "expected a model (\(models)), and behind it features that it is to lack, such as haswell,-x2apic "
+          + "(\(features))")
+    }
+    return model
+  }
 }
 
 /// Where a guest's console is, beside its serial port.
@@ -22,8 +34,9 @@ enum ConsoleChoice: String, CaseIterable, ExpressibleByArgument {
 struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The processor that CPUID describes, as far as the processor to run on has its features.",
-      valueName: "model"))
+      "The processor that CPUID describes, as far as the processor to run on has its features; ',-feature' behind it "
+        + "takes a feature away, as in haswell,-x2apic.", valueName: "model[,-feature]"),
+    transform: ProcessorModel.parse)
   var cpu = ProcessorModel.standard
 
   @Option(

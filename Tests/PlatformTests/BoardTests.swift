@@ -19,6 +19,22 @@ import Platform
     #expect(board.sent == [0x42])
   }
 
+  /// Multiboot Specification, "Machine state".
+  @Test func theTimerTicksAsFirmwareLeavesIt() {
+    let board = TestBoard()
+    board.pass(60_000_000)
+    #expect(board.apic.pendingInterrupt == nil)
+    board.board.leaveTimerRunning()
+    board.pass(54_000_000)
+    #expect(board.apic.pendingInterrupt == nil)
+    board.pass(2_000_000)
+    #expect(board.apic.acknowledge() == 8)
+    board.output(0x20, 0x20)
+    #expect(board.apic.pendingInterrupt == nil)
+    board.pass(55_000_000)
+    #expect(board.apic.pendingInterrupt == 8)
+  }
+
   @Test func everyClaimIsGranted() {
     let board = TestBoard {
       $0.virtioDevices = (0..<10).map { _ in VirtioEntropy() }

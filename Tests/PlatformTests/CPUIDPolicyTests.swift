@@ -53,6 +53,26 @@ private func policy(
     #expect(standard.result(leaf: 0x8000_0008, subleaf: 0).eax == 0x302E)
   }
 
+  /// SDM volume 3, "Local APIC Status and Location"; volume 4, IA32_MISC_ENABLE.
+  @Test func whatIsTurnedOffIsNotReported() {
+    func result(_ leaf: UInt32, _ circumstances: CPUIDPolicy.Circumstances) -> CPUIDResult {
+      standard.result(leaf: leaf, subleaf: 0, circumstances)
+    }
+    let plain = CPUIDPolicy.Circumstances()
+    let withoutAPIC = CPUIDPolicy.Circumstances(hasLocalAPIC: false)
+    #expect(result(1, plain).edx ^ result(1, withoutAPIC).edx == CPUIDFeaturesEDX.apic.rawValue)
+    let withoutMonitor = CPUIDPolicy.Circumstances(miscEnable: MiscEnable.initial.subtracting(.monitor))
+    #expect(result(1, plain).ecx ^ result(1, withoutMonitor).ecx == CPUIDFeaturesECX.monitor.rawValue)
+    let limited = CPUIDPolicy.Circumstances(miscEnable: MiscEnable.initial.union(.limitCPUID))
+    #expect(result(0, limited).eax == 2)
+    #expect(result(4, limited) == result(2, plain))
+    #expect(result(0x8000_0001, limited) == result(0x8000_0001, plain))
+    let withoutXD = CPUIDPolicy.Circumstances(miscEnable: MiscEnable.initial.union(.executeDisableOff))
+    #expect(
+      result(0x8000_0001, plain).edx ^ result(0x8000_0001, withoutXD).edx
+        == CPUIDExtendedSignatureEDX.executeDisable.rawValue)
+  }
+
   // MARK: Models
 
   /// What a model's counterpart has is promised only as far as the processor has it; what L0 gives is always there.
@@ -71,6 +91,24 @@ private func policy(
     }
     #expect(Set(ProcessorModel.all.map(\.name)).count == ProcessorModel.all.count)
     #expect(ProcessorModel.named("pentium") == nil)
+  }
+
+  @Test func featuresCanBeTakenAway() throws {
+    let model = try #require(ProcessorModel.named("haswell,-x2apic,-pcid"))
+    let features = model.features(on: everything)
+    #expect(!features.featuresECX.contains(.x2apic) && !features.featuresECX.contains(.pcid))
+    #expect(!features.controlRegister4.contains(.pcide))
+    #expect(features.featuresECX.contains(.tscDeadline))
+    for name in ["haswell,", "haswell,x2apic", "haswell,-", "haswell,-x2apic,-lightning", ",-x2apic"] {
+      #expect(ProcessorModel.named(name) == nil, "\(name)")
+    }
+    // None is taken away that something else needs: AVX2 without AVX, AVX without XSAVE.
+    for removable in ProcessorModel.removable {
+      let left = try #require(ProcessorModel.named("max,-\(removable.name)")).features(on: everything)
+      #expect(left.featuresECX.contains(.avx) || !left.extendedEBX.contains(.avx2))
+      #expect(left.featuresECX.contains(.xsave) || !left.featuresECX.contains(.avx))
+      #expect(left != ProcessorModel.max.features(on: everything))
+    }
   }
 
   /// The signatures and what marks a generation, by Intel's own documents.

@@ -51,10 +51,23 @@ import Platform
     for (one, next) in zip(sorted, sorted.dropFirst()) {
       #expect(one.address + UInt64(one.bytes.count) <= next.address)
     }
-    #expect(sorted.first?.address == 0x400)
-    for region in sorted.dropFirst() {
+    #expect(sorted.first?.address == 0)
+    #expect(sorted.dropFirst().first?.address == 0x400)
+    for region in sorted.dropFirst(2) {
       #expect(FirmwareTables.area.contains(region.address))
       #expect(region.address + UInt64(region.bytes.count) <= FirmwareTables.area.upperBound)
+    }
+  }
+
+  /// Every vector of real-address mode leads to a handler that returns.
+  @Test func realModeVectorsLeadToHandlers() {
+    for vector in 0..<256 {
+      let offset = Int(memory.get(vector * 4, as: UInt16.self))
+      let segment = Int(memory.get(vector * 4 + 2, as: UInt16.self))
+      let code = memory.bytes[(segment << 4 + offset)...].prefix(24)
+      #expect(code.contains(0xCF), "\(vector)")
+      let endsInterrupt = code.prefix { $0 != 0xCF }.contains(0xE6)
+      #expect(endsInterrupt == ((8..<16).contains(vector) || (0x70..<0x78).contains(vector)), "\(vector)")
     }
   }
 

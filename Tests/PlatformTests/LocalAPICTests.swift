@@ -13,6 +13,34 @@ import Testing
     #expect(board.local(0x30) == 0x0105_0015)
   }
 
+  /// SDM volume 3, "Local APIC ID": software can change it, in xAPIC mode alone; disabling the APIC brings it back.
+  @Test func theIdentifierOfXAPICModeCanBeChanged() {
+    let board = TestBoard(processors: 2)
+    board.setLocal(0x20, 7 << 24)
+    #expect(board.local(0x20) == 7 << 24)
+    board.setLocal(0x310, 7 << 24, by: 1)
+    board.setLocal(0x300, 0x4041, by: 1)
+    #expect(board.apic.pendingInterrupt == 0x41)
+    let enabled: UInt64 = 0xFEE0_0900
+    #expect(board.apic.writeMSR(0x1B, enabled | 0x400))
+    #expect(board.apic.readMSR(0x802) == 0)
+    #expect(board.apic.writeMSR(0x1B, 0xFEE0_0100))
+    #expect(board.apic.writeMSR(0x1B, enabled))
+    #expect(board.local(0x20) == 0)
+  }
+
+  @Test func aModeThatTheProcessorLacksCannotBeEntered() {
+    let board = TestBoard {
+      $0.hasX2APIC = false
+      $0.hasDeadlineTimer = false
+    }
+    #expect(!board.apic.writeMSR(0x1B, 0xFEE0_0D00))
+    #expect(board.apic.readMSR(0x6E0) == nil)
+    #expect(!board.apic.writeMSR(0x6E0, 1))
+    board.setLocal(0x320, 0x4_00EF)
+    #expect(board.local(0x320) == 0xEF)
+  }
+
   @Test func anInterruptGoesThroughRequestServiceAndEOI() {
     let board = TestBoard()
     board.setLocal(0x300, 0x4_0000 | 0x4041)
