@@ -6,9 +6,11 @@ import X86
 /// Source: SDM volume 3, "The Extended Page Table Mechanism (EPT)".
 struct EPT01Builder {
   /// The bits of our entries: read, write and execute; write-back; the large-page bit.
-  private enum Bits {
+  enum Bits {
     static let table: UInt64 = 0b111
     static let leaf: UInt64 = 0b111 | 6 << 3
+    static let readable: UInt64 = 0b001 | 6 << 3
+    static let writable: UInt64 = 0b011 | 6 << 3
     static let large: UInt64 = 1 << 7
     static let address: UInt64 = 0x000F_FFFF_FFFF_F000
   }
@@ -58,7 +60,7 @@ struct EPT01Builder {
     return slot(of: address, level: level, in: table)
   }
 
-  private func slot(of address: UInt64, level: UInt64, in table: PhysicalAddress<L0>)
+  func slot(of address: UInt64, level: UInt64, in table: PhysicalAddress<L0>)
     -> UnsafeMutableRawPointer?
   {
     let index = address >> (12 + 9 * (level - 1)) & 511

@@ -154,6 +154,7 @@ extension InstructionEmulator {
     default:
       guard instruction.operand0.kind == .memory else { throw .notEmulated }
       let destination = try value(instruction.operand0)
+      guard isCodeAddress(destination & Width.mask(size)) else { throw .exception(.generalProtection) }
       if instruction.mnemonic == .call {
         try push(guest[.guestRIP] &+ UInt64(instruction.length), size)
       }
@@ -161,8 +162,13 @@ extension InstructionEmulator {
     }
   }
 
+  /// Whether a near jump to `offset` does not fault (SDM volume 2, "JMP—Jump").
+  private func isCodeAddress(_ offset: UInt64) -> Bool {
+    space.is64Bit ? AddressForm.isCanonical(offset) : offset <= guest.vmcs[.guestCSLimit]
+  }
+
   /// The bits of RSP that the stack segment uses.
-  private var stackMask: UInt64 {
+  var stackMask: UInt64 {
     if space.is64Bit { return .max }
     let rights = SegmentAccessRights(
       rawValue: UInt32(truncatingIfNeeded: guest.vmcs[.guestSSAccessRights]))

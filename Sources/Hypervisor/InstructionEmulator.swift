@@ -19,6 +19,11 @@ struct InstructionEmulator {
 
   init(_ space: GuestAddressSpace) { self.space = space }
 
+  init(_ space: GuestAddressSpace, _ instruction: Instruction) {
+    self.space = space
+    self.instruction = instruction
+  }
+
   /// Executes the instruction at RIP and moves RIP behind it.
   mutating func executeInstruction() throws(GuestFault) {
     instruction = try space.fetchInstruction()

@@ -18,6 +18,7 @@ extension MSRPolicy {
   private static let fixedPlace: UInt8 = 4
   private static let variablePlace: UInt8 = 16
   static let timeStampAdjustmentPlace = 2
+  static let miscEnablePlace = 3
   private static let placeCount = 32
 
   /// The storage of one virtual CPU, as a reset leaves it: the MTRRs are off, as firmware leaves them on a machine
@@ -27,6 +28,7 @@ extension MSRPolicy {
     storage.initialize(repeating: 0, count: placeCount)
     let enabledWithFixedRanges: UInt64 = 0b11 << 10
     storage[1] = enabledWithFixedRanges | UInt64(MemoryType.writeBack.rawValue)
+    storage[miscEnablePlace] = MiscEnable.initial.rawValue
     let writeBack: UInt64 = 0x0606_0606_0606_0606
     for place in 0..<fixedRanges.count { storage[Int(fixedPlace) + place] = writeBack }
     return storage

@@ -30,6 +30,7 @@ enum MSRWriteRule {
   case pat
   case efer
   case debugCtl
+  case miscEnable
   case memoryTypes
   case defaultMemoryType
   case variableRangeBase
@@ -63,8 +64,6 @@ struct MSRRow {
 enum MSRPolicy {
   /// IA32_PAT after a reset.
   static let resetPAT: UInt64 = 0x0007_0406_0007_0406
-  /// IA32_MISC_ENABLE: fast strings.
-  static let miscEnable: UInt64 = 1 << 0
   /// MSR_PLATFORM_INFO: a maximum non-turbo ratio of 30 (3 GHz of 100 MHz), which nothing else is derived from.
   static let platformInformation: UInt64 = 30 << 8
 
@@ -89,7 +88,7 @@ enum MSRPolicy {
     MSRRow(.sysenterCS, .field(.guestSysenterCS), writes: .low32Bits, passesThrough: true),
     MSRRow(.sysenterESP, .field(.guestSysenterESP), writes: .canonical, passesThrough: true),
     MSRRow(.sysenterEIP, .field(.guestSysenterEIP), writes: .canonical, passesThrough: true),
-    MSRRow(.miscEnable, .constant(miscEnable), writes: .any),
+    MSRRow(.miscEnable, .stored(UInt8(miscEnablePlace)), writes: .miscEnable),
     MSRRow(.debugCtl, .field(.guestDebugCtl), writes: .debugCtl),
     MSRRow(.pat, .field(.guestPAT), writes: .pat),
     MSRRow(.xss, .processor, writes: .any),
@@ -137,6 +136,7 @@ enum MSRPolicy {
     case .pat: isValidPAT(value)
     case .efer: isValidEFER(EFER(rawValue: value), current: EFER(rawValue: current), isPaging: isPaging)
     case .debugCtl: value & ~DebugCtl.supported == 0
+    case .miscEnable: MiscEnable(rawValue: value).isSubset(of: MiscEnable.writable.union(.readOnly))
     case .memoryTypes: areMTRRTypes(value)
     case .defaultMemoryType: value & ~0xCFF == 0 && isMTRRType(value & 0xFF)
     case .variableRangeBase: value & ~(rangeAddresses | 0xFF) == 0 && isMTRRType(value & 0xFF)

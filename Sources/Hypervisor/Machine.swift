@@ -41,7 +41,10 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     let pool = PagePool(memory: memory, size: layout.poolSize)
     let processor = try makeProcessor(memory)
 
-    let board = BoardConfiguration(configuration, layout, ram)
+    let features = configuration.features(on: processor.features)
+    var board = BoardConfiguration(configuration, layout, ram)
+    board.hasX2APIC = features.featuresECX.contains(.x2apic)
+    board.hasDeadlineTimer = features.featuresECX.contains(.tscDeadline)
     let plan = try BootLoader(configuration: configuration, layout: layout, board: board).load(to: ram)
     self.vmcs01s = try Self.makeVMCS01s(configuration, layout, pool, processor)
     VMCS01Builder(capabilities: processor.capabilities, vmcs: vmcs01s[0])
@@ -52,6 +55,10 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     self.pool = pool
     self.devices = MachineDevices(
       board, clock: processor.clock, frequency: configuration.costs.frequency)
+    if plan.bootProtocol == .multiboot {
+      devices.board.leaveTimerRunning()
+      devices.noteAccess()
+    }
   }
 
   deinit { pool.deallocate() }
@@ -81,6 +88,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
         capabilities: processor.capabilities, vmcs: VMCS(region: page.bytes))
       try builder.writeControls(pages, processor: number, of: count)
       builder.own(cr4BitsMissingIn: features)
+      builder.withhold(instructionsMissingIn: features)
       builder.vmcs[.guestPAT] = MSRPolicy.resetPAT
       if number > 0 { builder.writeResetState() }
       vmcss.append(builder.vmcs)

@@ -23,6 +23,8 @@ final class MachineDevices {
     var generation: UInt64 = 1
     /// The cycle at which a device acts next.
     var deadline: UInt64 = .max
+    /// The IPIs that were sent to other processors.
+    var interprocessorCount: UInt64 = 0
   }
 
   let board: Board
@@ -39,6 +41,7 @@ final class MachineDevices {
   /// A device was accessed.
   func noteAccess() {
     attention.pointee.generation &+= 1
+    attention.pointee.interprocessorCount = board.bus.interprocessorCount
     attention.pointee.deadline = board.nextDeadline
   }
 

@@ -66,6 +66,16 @@ struct VMCS01Builder {
     vmcs[.cr4GuestHostMask] |= capabilities.cr4Fixed1 & ~features.controlRegister4.rawValue
   }
 
+  /// Takes away the instructions that a processor with `features` does not have, as far as VMX has a control for them:
+  /// they are undefined then.
+  func withhold(instructionsMissingIn features: ProcessorFeatures) {
+    var missing: SecondaryProcessorBasedControls = []
+    if !features.signatureEDX.contains(.rdtscp) { missing.insert(.enableRDTSCP) }
+    if !features.extendedEBX.contains(.invpcid) { missing.insert(.enableINVPCID) }
+    if !features.extendedState.contains(.xsaves) { missing.insert(.enableXSAVES) }
+    vmcs.secondaryProcessorBasedControls.subtract(missing)
+  }
+
   /// What L0 wants set, or a sentence naming what the processor lacks of it.
   private func adjusted<Word: ControlWord>(_ wanted: Word) throws(MachineError) -> Word {
     guard capabilities.allows(wanted) else {

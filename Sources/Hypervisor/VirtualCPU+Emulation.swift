@@ -50,7 +50,8 @@ extension VirtualCPU {
   private func emulateCPUID() {
     let guest = guest
     let leaf = UInt32(truncatingIfNeeded: guest[.rax])
-    var circumstances = CPUIDPolicy.Circumstances(cr4: guest.visibleCR4)
+    var circumstances = CPUIDPolicy.Circumstances(
+      cr4: guest.visibleCR4, hasLocalAPIC: apic.mode != .disabled, miscEnable: miscEnable)
     if leaf == CPUIDLeaf.extendedState {
       circumstances.xcr0 = processor.xcr0
       circumstances.xss = processor.readMSR(ModelSpecificRegister.xss.rawValue) ?? 0

@@ -58,6 +58,11 @@ extension VirtualCPU {
     guard let current = readMSR(index, of: guest) else { return false }
     let isPaging = CR0(rawValue: guest.vmcs[.guestCR0]).contains(.pg)
     guard MSRPolicy.allows(value, by: row.writes, current: current, isPaging: isPaging) else { return false }
+    if row.writes == .efer, miscEnable.contains(.executeDisableOff),
+      EFER(rawValue: value & ~current).contains(.nxe)
+    {
+      return false
+    }
     switch row.source {
     case .field(.guestEFER):
       // LMA is the processor's own.
@@ -67,11 +72,17 @@ extension VirtualCPU {
     case .processor: return processor.writeMSR(index, value)
     case .timeStampCounter: moveTimeStampCounter(by: value &- current)
     case .timeStampAdjustment: moveTimeStampCounter(by: value &- current)
+    case .stored(let place) where row.writes == .miscEnable:
+      let kept = MiscEnable.readOnly.rawValue
+      storedMSRs[Int(place)] = value & ~kept | current & kept
     case .stored(let place): storedMSRs[Int(place)] = value
     case .constant, .nested, .localAPIC: break
     }
     return true
   }
+
+  /// IA32_MISC_ENABLE.
+  var miscEnable: MiscEnable { MiscEnable(rawValue: storedMSRs[MSRPolicy.miscEnablePlace]) }
 
   /// Adds `difference` to the time-stamp counter of L1, and so to what L2 sees of it.
   ///

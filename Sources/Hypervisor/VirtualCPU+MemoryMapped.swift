@@ -39,6 +39,7 @@ extension VirtualCPU {
     case .extended(let fault, let address, let linear, let isFinal):
       reflect(vmx.extendedFault(fault, at: address, linear: linear, isFinal: isFinal))
     case .noCode(let place): outcome = outsideMemory(place.rawValue)
+    case .notEmulated where beginDeviceStep(emulator.instruction): break
     default:
       outcome = .shutdown(
         sentence: "\(level.name) accessed a device at \(hexadecimal(address)) by the instruction "

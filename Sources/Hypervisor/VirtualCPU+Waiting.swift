@@ -108,6 +108,7 @@ extension VirtualCPU {
   /// Source: SDM volume 2, "MONITOR—Set Up Monitor Address".
   mutating func emulateMONITOR() {
     let guest = guest
+    guard miscEnable.contains(.monitor) else { return guest.raise(.invalidOpcode) }
     guard !vmx.isInL2 else { return guest.completeInstruction() }
     guard guest[.rcx] & 0xFFFF_FFFF == 0 else { return guest.raise(.generalProtection) }
     do throws(GuestFault) {
@@ -128,6 +129,7 @@ extension VirtualCPU {
   /// Source: SDM volume 2, "MWAIT—Monitor Wait".
   mutating func emulateMWAIT() {
     let guest = guest
+    guard miscEnable.contains(.monitor) else { return guest.raise(.invalidOpcode) }
     let rip = guest[.guestRIP]
     let extensions = guest[.rcx] & 0xFFFF_FFFF
     guard extensions & ~1 == 0 else { return guest.raise(.generalProtection) }

@@ -42,6 +42,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   var requests = InterruptRequests()
   /// What L1 waits for, if it does.
   var wait: Wait?
+  /// The instruction that the processor executes on windows in the place of devices, if it does.
+  var deviceStep: DeviceStep?
   /// What MWAIT looks at.
   var monitor: MonitoredLine?
   /// The exit whose handling is not over: the guest has not been entered again.
@@ -102,8 +104,10 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
 
   /// Runs the guest until its turn, which lasts to virtual time `end`, is over, or it waits, or the run ends.
   mutating func takeTurn(until end: UInt64) -> TurnEnd {
+    var end = end
     yields = false
     pauses = 0
+    let sent = attention.pointee.interprocessorCount
     // What the clock has counted since this virtual CPU's last exit is of the others.
     shadowAccesses = (clock.pointee.shadowReads, clock.pointee.shadowWrites)
     while true {
@@ -114,20 +118,22 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
         // What ends HLT and MWAIT may be masked; a start-up IPI has yet to be obeyed.
         if wait != .startUp { wait = nil }
       }
-      deliverEvents()
+      if deviceStep == nil { deliverEvents() }
       if wait == .startUp { return .waits }
       closeExit()
       if let outcome { return .ended(.ended(outcome)) }
-      if yields { return .yields }
+      if yields, deviceStep == nil { return .yields }
       if let end = enter(until: end) { return .ended(end) }
+      if end != .max, sent != attention.pointee.interprocessorCount {
+        end = min(end, clock.pointee.cycles &+ VirtualProcessors<P>.shortTurnCycles)
+      }
     }
   }
 
   /// Enters the guest once and handles its exit; returns how the run ended, if it did.
   private mutating func enter(until end: UInt64) -> RunEnd? {
     let before = clock.pointee.instructions
-    clock.pointee.interruptDeadline =
-      requests.needsExit ? clock.pointee.cycles : min(attention.pointee.deadline, end)
+    clock.pointee.interruptDeadline = interruptDeadline(end)
     let entry = processor.enter(vmx.running)
     instructions &+= clock.pointee.instructions &- before
     switch entry {
@@ -142,6 +148,13 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       return .ended(outcome)
     }
     return isStuck() ? .stoppedBy(.instructionLimit) : nil
+  }
+
+  /// When the guest is to be interrupted, in a turn that lasts to `end`. Nothing comes between the steps of one
+  /// instruction.
+  private func interruptDeadline(_ end: UInt64) -> UInt64 {
+    if deviceStep != nil { return .max }
+    return requests.needsExit ? clock.pointee.cycles : min(attention.pointee.deadline, end)
   }
 
   /// Whether as many exits in a row as instructions are allowed have retired none, as when L1's VMRESUME is its own host
@@ -217,6 +230,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// Routes the exit and does what its handler must; returns the level that it was routed to.
   private mutating func perform(_ reason: ExitReasonField) -> ExitLevel {
     work.pointee.vmcsReads &+= 1
+    if deviceStep != nil, continueDeviceStep(reason) { return .l0 }
     let wasInL2 = vmx.isInL2
     switch vmx.route(reason) {
     case .reflectedToL1(let exit):

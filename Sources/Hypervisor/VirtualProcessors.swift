@@ -7,11 +7,15 @@ import X86
 /// The virtual CPUs of a machine, which take turns on its one processor.
 ///
 /// The order is fixed: whose turn is over is followed by the next in number that has something to do. A turn ends after
-/// ``turnCycles`` of virtual time, or sooner when the guest waits, spins or sends an interrupt to another. When all wait,
-/// virtual time jumps to the next deadline of a device. Two equal runs are equal in this, too.
+/// ``turnCycles`` of virtual time, or sooner when the guest waits or spins. While virtual CPUs send each other
+/// interrupts, turns are short, so that the one that waits for an answer does not wait for a whole turn; they grow again
+/// when none is sent. When all wait, virtual time jumps to the next deadline of a device. Two equal runs are equal in
+/// this, too.
 struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
   /// The virtual time of one turn, in cycles.
   static var turnCycles: UInt64 { 50_000 }
+  /// The virtual time of a turn after an interprocessor interrupt.
+  static var shortTurnCycles: UInt64 { 2_000 }
   /// The deadlines in a row that may pass without waking anybody, as of a timer whose interrupt is masked everywhere.
   private static var idleLimit: Int { 1 << 20 }
 
@@ -63,11 +67,18 @@ struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
 
   /// Runs until the machine ends or is stopped.
   mutating func run(_ devices: MachineDevices) -> RunEnd {
+    var length = Self.turnCycles
+    var sent = devices.attention.pointee.interprocessorCount
     while true {
-      let end = count > 1 ? clock.pointee.cycles &+ Self.turnCycles : UInt64.max
+      let end = count > 1 ? clock.pointee.cycles &+ length : UInt64.max
+      length = min(length &* 2, Self.turnCycles)
       switch cpus[current].takeTurn(until: end) {
       case .ended(let end): return end
       case .yields, .waits: break
+      }
+      if sent != devices.attention.pointee.interprocessorCount {
+        sent = devices.attention.pointee.interprocessorCount
+        length = Self.shortTurnCycles
       }
       if let next = nextReady() {
         change(to: next)

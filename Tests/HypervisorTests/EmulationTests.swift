@@ -265,6 +265,41 @@ private func rdmsr(_ index: UInt32) -> ScriptedProcessor.Step {
     #expect(Array(exceptions.prefix(4)) == [nil, nil, nil, .generalProtection])
   }
 
+  /// SDM volume 4, IA32_MISC_ENABLE: what is read-only stays, what is reserved is #GP(0).
+  @Test func miscEnableKeepsWhatCanBeWritten() throws {
+    let machine = try scriptedMachine([wrmsr(0x1A0, 0x4_00C5_0009), rdmsr(0x1A0), wrmsr(0x1A0, 2)])
+    var registers = RegisterFile()
+    var exceptions = 0
+    machine.processor.onEntry = { [unowned machine] vmcs in
+      if machine.processor.entries == 2 { registers = machine.processor.registers.pointee }
+      if vmcs.entryInterruptionInformation.isValid { exceptions += 1 }
+    }
+    _ = machine.run()
+    #expect(registers.rdx << 32 | registers.rax == 0x4_00C5_1809)
+    #expect(exceptions == 1)
+  }
+
+  /// Without MONITOR's enabling MONITOR and MWAIT are undefined; with XD disabled EFER.NXE is reserved.
+  @Test func miscEnableTakesInstructionsAway() throws {
+    for step in [ScriptedProcessor.step(.monitor), ScriptedProcessor.step(.mwait)] {
+      let machine = try scriptedMachine([wrmsr(0x1A0, 1), step])
+      var exception: ExceptionVector?
+      machine.processor.onEntry = { vmcs in
+        let event = vmcs.entryInterruptionInformation
+        if event.isValid { exception = ExceptionVector(rawValue: event.vector) }
+      }
+      _ = machine.run()
+      #expect(exception == .invalidOpcode)
+    }
+    let machine = try scriptedMachine([
+      wrmsr(0x1A0, 1 << 34), wrmsr(0xC000_0080, EFER([.lme, .nxe]).rawValue),
+    ])
+    var exceptions = 0
+    machine.processor.onEntry = { if $0.entryInterruptionInformation.isValid { exceptions += 1 } }
+    _ = machine.run()
+    #expect(exceptions == 1)
+  }
+
   @Test func vmxIsEnabledAndLocked() throws {
     #expect(try afterExit(rdmsr(0x3A)).registers.rax == 5)
     let basic = try afterExit(rdmsr(0x480)).registers
