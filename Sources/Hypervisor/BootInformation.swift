@@ -36,7 +36,9 @@ public struct BootInformation {
     self.place = place
     image = MemoryImage(place.range)
     let text = Array(commandLine.utf8)
-    guard text.count <= Self.commandLineLimit else { throw .commandLineTooLong(text.count) }
+    guard text.count <= Self.commandLineLimit else {
+      throw .commandLineTooLong(text.count, limit: Self.commandLineLimit)
+    }
     commandLineLength = text.count
     self.rootPointer = rootPointer
     image.put(text, at: place.commandLine)
@@ -76,7 +78,7 @@ public struct BootInformation {
     _ plan: BootPlan, _ layout: MachineLayout, initrd: PlacedModule?
   ) throws(MachineError) {
     if let limit = plan.linux?.commandLineLimit, commandLineLength > limit {
-      throw .commandLineTooLong(commandLineLength)
+      throw .commandLineTooLong(commandLineLength, limit: Int(limit))
     }
     var parameters = LinuxParameters(at: place.linuxParameters, image: plan.linux)
     parameters.setCommandLine(place.commandLine)

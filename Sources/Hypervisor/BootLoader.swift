@@ -64,15 +64,24 @@ struct BootLoader {
       let address = space.take(size)
       guard let address, module.image.bytes.withUnsafeBytes({ ram.write($0, at: PhysicalAddress(address)) })
       else {
-        throw ImageError(
-          image: module.image.name,
-          problem: "its \(size) bytes do not fit: beside the kernel, \(free) of the machine's "
-            + "\(configuration.memorySize) bytes of memory can hold it; give it more memory, such as --memory "
-            + "\(advisedMegabytes(size))M")
+        throw doesNotFit(module, free: free, limit: limit < layout.low.size ? limit : nil)
       }
       placed.append(PlacedModule(address: address, size: size, text: module.text))
     }
     return placed
+  }
+
+  /// `limit` is where the kernel wants its initial RAM disk to end, if that and not the memory is what is too small.
+  private func doesNotFit(_ module: BootModule, free: UInt64, limit: UInt64?) -> ImageError {
+    let size = UInt64(module.image.bytes.count)
+    let advice =
+      limit.map {
+        "the kernel wants it below \(hexadecimal($0)) (initrd_addr_max at offset 0x22c of its header); make it smaller"
+      } ?? "give it more memory, such as --memory \(advisedMegabytes(size))M"
+    return ImageError(
+      image: module.image.name,
+      problem: "its \(size) bytes do not fit: beside the kernel, \(free) of the machine's "
+        + "\(configuration.memorySize) bytes of memory can hold it; \(advice)")
   }
 
   /// A memory size that holds a module of `size` bytes for certain, in MByte.

@@ -118,6 +118,7 @@ struct BootPlan: Equatable {
 extension BootPlan {
   /// Copies the segments into L1's memory, which is zero before.
   func load(from reader: ImageReader, to ram: L1RAM) throws(ImageError) {
+    try checkOverlaps(reader)
     for segment in segments {
       let name =
         "its segment at physical \(hexadecimal(segment.address)), \(hexadecimal(segment.memorySize)) bytes,"
@@ -138,6 +139,18 @@ extension BootPlan {
         ram.write(UnsafeRawBufferPointer(rebasing: $0[start..<start + Int(segment.fileSize)]), at: target)
       }
       guard isLoaded else { throw reader.error("\(name) does not fit in memory") }
+    }
+  }
+
+  /// Which of two segments at one place would win is nobody's decision to make.
+  private func checkOverlaps(_ reader: ImageReader) throws(ImageError) {
+    let ordered = segments.sorted { $0.address < $1.address }
+    for (segment, next) in zip(ordered, ordered.dropFirst())
+    where next.address - segment.address < segment.memorySize {
+      throw reader.error(
+        "its segments at physical \(hexadecimal(segment.address)) and \(hexadecimal(next.address)) overlap: expected "
+          + "the first, of \(hexadecimal(segment.memorySize)) bytes, to end before the second; link it with segments "
+          + "side by side")
     }
   }
 }

@@ -21,9 +21,10 @@ struct LinuxImage: Equatable {
     static let commandLine: UInt64 = 0x228
     static let initrdLimit: UInt64 = 0x22C
     static let alignment: UInt64 = 0x230
-    static let isRelocatable: UInt64 = 0x234
     static let extendedLoadFlags: UInt64 = 0x236
     static let commandLineSize: UInt64 = 0x238
+    static let payloadOffset: UInt64 = 0x248
+    static let payloadSize: UInt64 = 0x24C
     static let preferredAddress: UInt64 = 0x258
     static let initialSize: UInt64 = 0x260
     static let headerLimit: UInt64 = 0x290
@@ -41,6 +42,12 @@ struct LinuxImage: Equatable {
   private static let sector: UInt64 = 512
   /// Where the 64-bit entry point is in the protected-mode kernel.
   private static let entryOffset: UInt64 = 0x200
+  /// How a payload begins: compressed by gzip (two forms), bzip2, LZMA, xz, LZO, LZ4, Zstandard, or an ELF file.
+  private static let payloadMagics: [[UInt8]] = [
+    [0x1F, 0x8B], [0x1F, 0x9E], [0x42, 0x5A], [0x5D, 0x00], [0xFD, 0x37], [0x89, 0x4C], [0x02, 0x21],
+    [0x28, 0xB5],
+    [0x7F, 0x45],
+  ]
   /// The lowest address of a kernel.
   private static let lowest: UInt64 = 0x10_0000
 
@@ -51,7 +58,6 @@ struct LinuxImage: Equatable {
   let kernelSize: UInt64
   let preferredAddress: UInt64
   let alignment: UInt64
-  let isRelocatable: Bool
   /// The memory that the kernel needs from its load address on until it knows the memory map.
   let initialSize: UInt64
   /// The last address that an initial RAM disk may have.
@@ -77,18 +83,22 @@ struct LinuxImage: Equatable {
     let sectors = UInt64(try reader.load(Offset.setupSectors, as: UInt8.self, what))
     kernelOffset = ((sectors == 0 ? 4 : sectors) + 1) * Self.sector
     kernelSize = UInt64(try reader.load(Offset.kernelParagraphs, as: UInt32.self, what)) * 16
-    guard reader.has(kernelOffset, kernelSize), kernelSize > Self.entryOffset else {
-      throw reader.truncated(
-        "the protected-mode kernel", offset: kernelOffset, length: max(kernelSize, 0x201))
+    guard kernelSize > Self.entryOffset else {
+      throw reader.error(
+        "a malformed bzImage: its protected-mode kernel has \(kernelSize) bytes (syssize at offset 0x1f4): expected "
+          + "more than 512, where its 64-bit entry point is; copy or build it again")
+    }
+    guard reader.has(kernelOffset, kernelSize) else {
+      throw reader.truncated("the protected-mode kernel", offset: kernelOffset, length: kernelSize)
     }
     header = try Self.header(reader, what)
     preferredAddress = try reader.load(Offset.preferredAddress, as: UInt64.self, what)
     alignment = UInt64(try reader.load(Offset.alignment, as: UInt32.self, what))
-    isRelocatable = try reader.load(Offset.isRelocatable, as: UInt8.self, what) != 0
     initialSize = max(UInt64(try reader.load(Offset.initialSize, as: UInt32.self, what)), kernelSize)
     initrdLimit = UInt64(try reader.load(Offset.initrdLimit, as: UInt32.self, what))
     commandLineLimit = UInt64(try reader.load(Offset.commandLineSize, as: UInt32.self, what))
     try checkPlacement(reader)
+    try checkPayload(reader, what)
   }
 
   private static func checkVersion(_ reader: ImageReader, _ what: String) throws(ImageError) {
@@ -135,17 +145,44 @@ struct LinuxImage: Equatable {
     }
   }
 
-  /// The load address in a machine whose low memory ends at `memoryEnd`: the one that the kernel prefers, or a lower one
-  /// if only that fits.
-  func address(_ reader: ImageReader, memoryEnd: UInt64) throws(ImageError) -> UInt64 {
-    let lowest = isRelocatable ? (Self.lowest + alignment - 1) & ~(alignment - 1) : preferredAddress
-    for candidate in [preferredAddress, lowest] where candidate + initialSize <= memoryEnd {
-      return candidate
+  /// The compressed kernel, if the header names one, begins as Linux's ways of compression do. Else the image's two parts
+  /// are not where setup_sects says, and what would be entered is no code.
+  private func checkPayload(_ reader: ImageReader, _ what: String) throws(ImageError) {
+    let offset = UInt64(try reader.load(Offset.payloadOffset, as: UInt32.self, what))
+    let size = UInt64(try reader.load(Offset.payloadSize, as: UInt32.self, what))
+    guard size > 0 else { return }
+    guard offset + size <= kernelSize else {
+      throw reader.error(
+        "a malformed bzImage: its payload of \(size) bytes at \(hexadecimal(offset)) ends outside of its "
+          + "protected-mode kernel of \(kernelSize) bytes (offsets 0x248 and 0x1f4); copy or build it again")
     }
-    let needed = (min(lowest, preferredAddress) + initialSize + 0xF_FFFF) >> 20
-    throw reader.error(
-      "the kernel needs \(needed) MByte of memory to start, the machine has \(memoryEnd >> 20) MByte; give it more, "
-        + "such as --memory \(max(needed.nextPowerOf2, 64))M")
+    let start = Int(kernelOffset + offset)
+    let payload = reader.image.bytes[start..<start + Int(size)]
+    guard Self.payloadMagics.contains(where: { payload.starts(with: $0) }) else {
+      let found = payload.prefix(4).map { String($0, radix: 16) }.joined(separator: " ")
+      throw reader.error(
+        "a malformed bzImage: its compressed kernel should begin at offset \(hexadecimal(UInt64(start))), but \(found) "
+          + "is no compression of Linux; setup_sects at offset 0x1f1 may be wrong; copy or build it again")
+    }
+  }
+
+  /// The address that the kernel prefers, if a machine whose low memory ends at `memoryEnd` has the memory there. One
+  /// that is loaded lower moves itself there all the same ("The Real-Mode Kernel Header": pref_address).
+  func address(_ reader: ImageReader, memoryEnd: UInt64) throws(ImageError) -> UInt64 {
+    let end = preferredAddress + initialSize
+    guard end <= memoryEnd else {
+      let needed = (end + 0xF_FFFF) >> 20
+      guard end <= MachineLayout.holeStart else {
+        throw reader.error(
+          "the kernel needs memory up to \(hexadecimal(end)) to start (pref_address and init_size at offsets 0x258 and "
+            + "0x260): expected no more than \(hexadecimal(MachineLayout.holeStart)), where a PC's low memory ends; copy "
+            + "or build it again")
+      }
+      throw reader.error(
+        "the kernel needs \(needed) MByte of memory to start, the machine has \(memoryEnd >> 20) MByte; give it more, "
+          + "such as --memory \(max(needed.nextPowerOf2, 64))M")
+    }
+    return preferredAddress
   }
 
   /// What to load when the kernel is put at `address`, and where it is entered.

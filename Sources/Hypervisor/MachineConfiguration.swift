@@ -86,8 +86,8 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
   case memorySize(UInt64)
   /// The number of virtual CPUs is not possible.
   case processorCount(Int)
-  /// The command line does not fit where the boot information lies.
-  case commandLineTooLong(Int)
+  /// The command line is longer than the kernel, or the place where the boot information lies, can take.
+  case commandLineTooLong(Int, limit: Int)
   /// There are more modules than the boot information can list.
   case tooManyModules(Int)
   /// The modules' texts do not fit where the boot information lies; the value is how many bytes do.
@@ -104,8 +104,8 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
         + "\(MachineConfiguration.minimumMemory) (2M) to \(MachineConfiguration.maximumMemory) (1T)"
     case .processorCount(let count):
       "\(count) virtual CPUs are not possible: expected 1 to \(MachineConfiguration.maximumProcessorCount)"
-    case .commandLineTooLong(let count):
-      "the command line has \(count) bytes: expected at most \(BootInformation.commandLineLimit)"
+    case .commandLineTooLong(let count, let limit):
+      "the command line has \(count) bytes: expected at most \(limit); shorten what --cmdline says"
     case .tooManyModules(let count):
       "there are \(count) modules: expected at most \(BootInformation.moduleLimit), with the initial RAM disk and the "
         + "environment"

@@ -77,6 +77,7 @@ extension ResetRequest {
     case .systemControlPort: "system control port A"
     case .resetControl(powerCycle: true): "the reset control register (power cycle)"
     case .resetControl(powerCycle: false): "the reset control register"
+    case .initialization: "an INIT of its bootstrap processor"
     }
   }
 }

@@ -17,7 +17,8 @@ extension VirtualCPU {
     startUp(at: vector)
   }
 
-  /// INIT is blocked in VMX root operation, and a VM exit of L2.
+  /// INIT is blocked in VMX root operation, and a VM exit of L2. It makes the others wait for a start-up IPI; the
+  /// bootstrap processor would execute firmware, and there is none.
   private mutating func takeINIT() {
     guard apic.signals.contains(.initialize) else { return }
     if vmx.isInL2 {
@@ -25,13 +26,17 @@ extension VirtualCPU {
       return
     }
     guard !vmx.isInVMXOperation, apic.takeINIT() else { return }
-    apic.initialize()
     devices.noteAccess()
+    guard number != 0 else {
+      outcome = outcome ?? .reset(.initialization)
+      return
+    }
+    apic.initialize()
     reset()
-    if number != 0 { wait = .startUp }
+    wait = .startUp
   }
 
-  /// The state that INIT leaves: the bootstrap processor begins at the reset vector.
+  /// The state that INIT leaves.
   mutating func reset() {
     VMCS01Builder(capabilities: processor.capabilities, vmcs: vmx.vmcs01).writeResetState()
     let dr6 = RegisterFile().dr6

@@ -6,6 +6,8 @@ public enum ResetRequest: Equatable, Sendable {
   case systemControlPort
   /// The reset control register, which is also ACPI's; whether it asked for a power cycle.
   case resetControl(powerCycle: Bool)
+  /// An INIT of the bootstrap processor, which would begin again at its reset vector, where there is no firmware.
+  case initialization
 }
 
 /// What ends a machine's run from within.

@@ -8,6 +8,7 @@ enum InputFile {
 
   /// The contents of the regular file at `path`; `expected` completes "expected …" in an error.
   static func image(_ path: String, expecting expected: String) throws(CommandError) -> GuestImage {
+    guard !path.isEmpty else { throw CommandError(.usage, "a path is empty: expected \(expected)") }
     var status = stat()
     guard stat(path, &status) == 0 else {
       throw CommandError(.missingInput, "\(path): \(Output.reason(errno)): expected \(expected)")

@@ -23,6 +23,13 @@ import Testing
     Mistake(["run", "./no/such/file.elf"], 66, ["./no/such/file.elf", "No such file"]),
     Mistake(["run", "."], 66, [".: not a regular file"]),
     Mistake(["run", "/dev/zero"], 66, ["/dev/zero", "not a regular file"]),
+    Mistake(["run", "/proc/self/mem"], 66, ["/proc/self/mem", "cannot be read", "permissions"]),
+    Mistake(["run", "minimal", "--initrd", "no-such.img"], 66, ["no-such.img", "initial RAM disk"]),
+    Mistake(["run", "minimal", "--initrd", "."], 66, [".: not a regular file", "initial RAM disk"]),
+    Mistake(["run", "minimal", "--initrd", ""], 64, ["empty", "initial RAM disk"]),
+    Mistake(["run", "minimal", "--module", "no-such.bin,quiet"], 66, ["no-such.bin:", "a module"]),
+    Mistake(["run", "minimal", "--module", "/dev"], 66, ["/dev: not a regular file", "a module"]),
+    Mistake(["run", "minimal", "--module", ",quiet"], 64, ["empty", "a module"]),
     Mistake(["run", "minimal", "--workload", "juggle"], 64, ["juggle", "cpuid", "none"]),
     Mistake(["run", "minimal", "--memory", "0"], 64, ["memory", "0 bytes"]),
     Mistake(["run", "minimal", "--memory", "4097"], 64, ["memory", "4097", "4096"]),
@@ -92,6 +99,18 @@ import Testing
       #expect(result.status == 65, "\(result.errors)")
       expectOneLine(result, naming: [name])
       #expect(result.errors.contains("expected") || result.errors.contains("truncated"), "\(result.errors)")
+    }
+  }
+
+  /// A file that is larger than the machine's memory, whichever option names it.
+  @Test(arguments: ["--initrd", "--module"])
+  func largeFileIsOneLine(_ option: String) throws {
+    try TemporaryFolder.with { folder in
+      try TinyImage.success.write(to: folder.appendingPathComponent("tiny.elf"))
+      try Data(count: 8 << 20).write(to: folder.appendingPathComponent("large"))
+      let result = try Command.run(["run", "tiny.elf", option, "large", "--memory", "4M"], in: folder)
+      #expect(result.status == 65, "\(result.errors)")
+      expectOneLine(result, naming: ["large: its 8388608 bytes do not fit", "--memory 64M"])
     }
   }
 

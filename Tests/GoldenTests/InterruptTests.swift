@@ -249,6 +249,10 @@ import VMX
       ("movw $0xCF9, %dx\n movb $6, %al\n outb %al, %dx\n hlt", .resetControl(powerCycle: false)),
       ("movb $0xFE, %al\n outb %al, $0x64\n hlt", .keyboardController),
       ("movb $1, %al\n outb %al, $0x92\n hlt", .systemControlPort),
+      (
+        "movl $APIC, %ebx\n movl $0, 0x310(%rbx)\n movl $0x4500, 0x300(%rbx)\n 1: pause\n jmp 1b",
+        .initialization
+      ),
     ]
     for (code, request) in endings {
       let run = try runAssembly(code)

@@ -76,6 +76,12 @@ struct BadImage: CustomTestStringConvertible {
       $0.put(UInt64(0x3000), at: 64 + 24)
       $0.put(UInt32(0x3010), at: TestImage.noteOffset + 16)
     },
+    BadImage("segment that ends beyond the last address", "its segment at physical 0x100000") {
+      $0.put(UInt64.max, at: 64 + 40)
+    },
+    BadImage("segments over each other", "its segments at physical 0x100000 and 0x100100 overlap") {
+      $0.addSegment(at: 0x10_0100)
+    },
     BadImage("entry outside", "its entry point 0x500000 (pvh) is in none of its segments") {
       $0.put(UInt32(0x50_0000), at: TestImage.noteOffset + 16)
     },
@@ -98,6 +104,12 @@ struct BadImage: CustomTestStringConvertible {
 
   @Test func anErrorNamesTheImage() {
     #expect(ImageError(image: "a/b.elf", problem: "empty file").description == "a/b.elf: empty file")
+  }
+
+  @Test func segmentsSideBySideAreLoaded() {
+    var image = TestImage(pvh: true)
+    image.addSegment(at: 0x10_0200)
+    #expect(problem(image) == nil)
   }
 
   @Test func aProtocolThatIsAskedForMustBeThere() {
@@ -158,7 +170,7 @@ struct BadImage: CustomTestStringConvertible {
   @Test func aCommandLineTooLongIsRefused() {
     var configuration = MachineConfiguration(image: TestImage().image)
     configuration.commandLine = String(repeating: "x", count: 2048)
-    #expect(throws: MachineError.commandLineTooLong(2048)) {
+    #expect(throws: MachineError.commandLineTooLong(2048, limit: 2047)) {
       try Machine(configuration) { ScriptedProcessor(memory: $0) }
     }
   }

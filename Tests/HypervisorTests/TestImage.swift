@@ -47,6 +47,14 @@ struct TestImage {
     put(memorySize, at: header + 40)
   }
 
+  /// Adds a PT_LOAD segment at a physical address, with the same bytes; it takes the third place of the table.
+  mutating func addSegment(at address: UInt64) {
+    put(UInt16(3), at: 0x38)
+    putProgramHeader(
+      2, type: 1, offset: UInt64(Self.segmentOffset), address: address, fileSize: UInt64(Self.segmentSize),
+      memorySize: 0x100)
+  }
+
   private mutating func putNote() {
     putProgramHeader(
       1, type: 4, offset: UInt64(Self.noteOffset), address: 0, fileSize: 20, memorySize: 20)
