@@ -87,6 +87,11 @@ public struct EntryMemo: @unchecked Sendable {
     copy[.guestRFLAGS] = copy[.guestRFLAGS] & ~status | vmcs[.guestRFLAGS] & status
     copy[.tscOffset] = vmcs[.tscOffset]
     copy[.preemptionTimerValue] = vmcs[.preemptionTimerValue]
+    copy[.guestInterruptStatus] = vmcs[.guestInterruptStatus]
+    copy[.eoiExitBitmap0] = vmcs[.eoiExitBitmap0]
+    copy[.eoiExitBitmap1] = vmcs[.eoiExitBitmap1]
+    copy[.eoiExitBitmap2] = vmcs[.eoiExitBitmap2]
+    copy[.eoiExitBitmap3] = vmcs[.eoiExitBitmap3]
     copy[.vmInstructionError] = vmcs[.vmInstructionError]
     copy[.exitReason] = vmcs[.exitReason]
     copy[.exitInterruptionInformation] = vmcs[.exitInterruptionInformation]

@@ -107,7 +107,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
         let vmx = try VirtualVMX(
           vmcs01: vmcs01, registers: processor.registers,
           processor: processor.capabilities,
-          offeredOn: processor.capabilities.restricted(to: configuration.features(on: processor.features)),
+          offeredOn: processor.capabilities.restricted(
+            to: configuration.model, features: configuration.features(on: processor.features)),
           memory: ram, pages: pool, policy: configuration.nested,
           physicalAddressWidth: L1RAM.physicalAddressWidth)
         processors.append(

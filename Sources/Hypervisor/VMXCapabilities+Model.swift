@@ -1,12 +1,13 @@
+import Platform
 import VMX
 import X86
 
 extension VMXCapabilities {
-  /// Without what depends on features that a processor with `features` lacks: VM-execution controls for instructions
-  /// that it does not have, and bits of CR4.
+  /// Without what a processor of `model`, which here has `features`, lacks: VM-execution controls for instructions that
+  /// it does not have, bits of CR4, and APIC virtualization that came later.
   ///
   /// Source: SDM volume 3, "Secondary Processor-Based VM-Execution Controls" and "VMX-Fixed Bits in CR4".
-  func restricted(to features: ProcessorFeatures) -> VMXCapabilities {
+  func restricted(to model: ProcessorModel, features: ProcessorFeatures) -> VMXCapabilities {
     var missing: SecondaryProcessorBasedControls = []
     if !features.signatureEDX.contains(.rdtscp) && !features.extendedECX.contains(.rdpid) {
       missing.insert(.enableRDTSCP)
@@ -18,6 +19,13 @@ extension VMXCapabilities {
     if !features.extendedECX.contains(.waitpkg) { missing.insert(.enableUserWaitAndPause) }
     var restricted = self
     restricted.secondaryProcessorBased &= ~(UInt64(missing.rawValue) << 32)
+    if model.apicVirtualization == .taskPriority {
+      let later: SecondaryProcessorBasedControls = [.apicRegisterVirtualization, .virtualInterruptDelivery]
+      let posted = UInt64(PinBasedControls.processPostedInterrupts.rawValue) << 32
+      restricted.secondaryProcessorBased &= ~(UInt64(later.rawValue) << 32)
+      restricted.pinBased &= ~posted
+      restricted.truePinBased &= ~posted
+    }
     restricted.cr4Fixed1 &= features.controlRegister4.union(.smxe).rawValue | cr4Fixed0
     return restricted
   }

@@ -62,7 +62,8 @@ extension VirtualCPU {
 
   private mutating func deliverInterrupt() -> PrimaryProcessorBasedControls {
     if vmx.isInL2, vmx.wantsExternalInterrupts {
-      requests.needsExit = true
+      // The notification of posted interrupts takes no exit of its own; another interrupt may wait behind it.
+      requests.needsExit = !takeNotification() || apic.hasPendingInterrupt
       return []
     }
     guard guest.canTakeInterrupt else { return .interruptWindowExiting }
@@ -100,7 +101,7 @@ extension VirtualCPU {
       reflect(ExitInformation(.initSignal))
       return .l1
     }
-    guard requests.hasInterrupt, vmx.wantsExternalInterrupts else {
+    guard requests.hasInterrupt, vmx.wantsExternalInterrupts, !takeNotification() else {
       vmx.prepareToResume()
       return .l0
     }
@@ -111,6 +112,18 @@ extension VirtualCPU {
     }
     reflect(vmx.externalInterrupt(vector: vector))
     return .l1
+  }
+
+  /// If the interrupt that is next notifies L2 of posted interrupts: dismisses it, and does what it asks for.
+  ///
+  /// Source: SDM volume 3, "Posted-Interrupt Processing".
+  private mutating func takeNotification() -> Bool {
+    guard let vector = apic.pendingInterrupt, vmx.isNotification(vector) else { return false }
+    _ = apic.acknowledge()
+    apic.endOfInterrupt()
+    devices.noteAccess()
+    vmx.processPostedInterrupts()
+    return true
   }
 
   /// An NMI that the processor exited with: L0 lets it happen only in an L2 whose NMIs L1 wants.

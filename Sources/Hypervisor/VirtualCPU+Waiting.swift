@@ -42,6 +42,7 @@ extension VirtualCPU {
     let ofL1 = vmx.vmcs12?.primaryProcessorBasedControls ?? []
     return !vmcs.entryInterruptionInformation.isValid && ofL1.isDisjoint(with: windows)
       && !vmcs.pinBasedControls.contains(.activatePreemptionTimer) && vmcs[.guestPendingDebugExceptions] == 0
+      && !vmx.virtualAPICEndsHLT
   }
 
   /// Whether an event has come that ends the waiting. It may be asked while another virtual CPU has the processor.

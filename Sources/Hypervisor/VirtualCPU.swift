@@ -119,7 +119,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
         if wait != .startUp { wait = nil }
       }
       if deviceStep == nil { deliverEvents() }
-      if wait == .startUp { return .waits }
+      // A notification that woke L2 may have had nothing for it.
+      if wait == .startUp || deviceStep == nil && isWaiting && !canWake { return .waits }
       closeExit()
       if let outcome { return .ended(.ended(outcome)) }
       if yields, deviceStep == nil { return .yields }
@@ -138,7 +139,9 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     instructions &+= clock.pointee.instructions &- before
     switch entry {
     case .exit(let reason): handle(reason)
-    case .failed(let error): return .ended(refusedEntry(error))
+    case .failed(let error):
+      guard let reason = vmx.exitOfRefusedEntry() else { return .ended(refusedEntry(error)) }
+      handle(reason)
     case .stopped(.idle): return .ended(.halted(level: level, rip: guest[.guestRIP]))
     case .stopped(let cause): return .stoppedBy(cause)
     }

@@ -53,6 +53,7 @@ extension VirtualVMX {
         work.memoryWrites &+= 1
       }
     }
+    mergeX2APICBitmap(bitmap01)
     merge.bitmapControls.insert(.useMSRBitmaps)
     merge.msrBitmap = ownPages.msrBitmap.address.rawValue
   }

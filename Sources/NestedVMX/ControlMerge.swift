@@ -10,10 +10,13 @@ public struct ControlMerge: Equatable, Sendable {
   public var fromL1: UInt64 = 0
   /// As in vmcs01.
   public var fromL0: UInt64 = 0
-  /// Decided by what L0 prepared: the bitmaps, the preemption timer, who virtualizes NMIs.
+  /// Decided by what L0 prepared, or by other controls: the bitmaps, the preemption timer, who virtualizes NMIs and the
+  /// TPR.
   public var derived: UInt64 = 0
   /// 1, because L0 keeps L2's and L1's values apart by it.
   public var always: UInt64 = 0
+  /// 0, because L0 itself does for L2 what L1 asks for.
+  public var performed: UInt64 = 0
 
   /// The word, before the processor's fixed settings; `derived` are the derived bits that are 1.
   @inlinable
@@ -23,7 +26,7 @@ public struct ControlMerge: Equatable, Sendable {
   }
 
   /// The bits that any set has.
-  package var coveredBits: UInt64 { union | intersection | fromL1 | fromL0 | derived | always }
+  package var coveredBits: UInt64 { union | intersection | fromL1 | fromL0 | derived | always | performed }
 }
 
 extension ControlMerge {
@@ -50,11 +53,13 @@ extension ControlMerge {
   @inlinable
   static func entry(_ controls: EntryControls) -> UInt64 { UInt64(controls.rawValue) }
 
-  /// The pin-based controls. An L2 whose NMIs L1 does not intercept has them virtualized by L0, as L1 has.
+  /// The pin-based controls. An L2 whose NMIs L1 does not intercept has them virtualized by L0, as L1 has. L1's posted
+  /// interrupts are processed by L0 (`VirtualVMX.processPostedInterrupts`).
   static var pinBased: Self {
     Self(
       union: pin([.externalInterruptExiting, .nmiExiting]),
-      fromL1: pin([.activatePreemptionTimer]), derived: pin([.virtualNMIs]))
+      fromL1: pin([.activatePreemptionTimer]), derived: pin([.virtualNMIs]),
+      performed: pin([.processPostedInterrupts]))
   }
 
   /// The primary processor-based controls.
@@ -62,11 +67,13 @@ extension ControlMerge {
     Self(
       union: primary([
         .useTSCOffsetting, .hltExiting, .invlpgExiting, .mwaitExiting, .rdpmcExiting, .rdtscExiting,
-        .cr3LoadExiting, .cr3StoreExiting, .cr8LoadExiting, .cr8StoreExiting, .movDRExiting, .monitorTrapFlag,
+        .cr3LoadExiting, .cr3StoreExiting, .movDRExiting, .monitorTrapFlag,
         .monitorExiting, .pauseExiting, .activateSecondaryControls,
       ]),
       fromL1: primary([.interruptWindowExiting, .useTPRShadow, .nmiWindowExiting]),
-      derived: primary([.unconditionalIOExiting, .useIOBitmaps, .useMSRBitmaps]))
+      derived: primary([
+        .unconditionalIOExiting, .useIOBitmaps, .useMSRBitmaps, .cr8LoadExiting, .cr8StoreExiting,
+      ]))
   }
 
   /// The secondary processor-based controls. What enables an instruction is given by both; EPT and VPID are L0's.
@@ -74,7 +81,10 @@ extension ControlMerge {
     Self(
       union: secondary([.descriptorTableExiting, .wbinvdExiting, .rdrandExiting, .rdseedExiting]),
       intersection: secondary([.enableRDTSCP, .enableINVPCID, .enableUserWaitAndPause, .enableXSAVES]),
-      fromL1: secondary([.unrestrictedGuest, .pauseLoopExiting]),
+      fromL1: secondary([
+        .unrestrictedGuest, .pauseLoopExiting, .virtualizeAPICAccesses, .virtualizeX2APICMode,
+        .apicRegisterVirtualization, .virtualInterruptDelivery,
+      ]),
       fromL0: secondary([.enableEPT, .enableVPID]))
   }
 

@@ -60,7 +60,7 @@ extension ExitRoute {
     ExitRoute(.invvpid, l1: .always, otherwise: .vmxInstruction),
     ExitRoute(.wbinvd, l1: .secondary(.wbinvdExiting)),
     ExitRoute(.xsetbv, l1: .always),
-    ExitRoute(.apicWrite, l1: .secondary(.apicRegisterVirtualization)),
+    ExitRoute(.apicWrite, l1: .secondary([.apicRegisterVirtualization, .virtualInterruptDelivery])),
     ExitRoute(.rdrand, l1: .secondary(.rdrandExiting)),
     ExitRoute(.invpcid, l1: .both(.invlpgExiting, .enableINVPCID)),
     ExitRoute(.vmfunc, l1: .secondary(.enableVMFunctions)),

@@ -17,6 +17,8 @@ public struct MergeContext: Sendable {
   public var msrBitmap: UInt64 = 0
   /// The L0-physical address of L2's virtual-APIC page.
   public var virtualAPICPage: UInt64 = 0
+  /// The L0-physical address of L2's APIC-access page.
+  public var apicAccessPage: UInt64 = 0
   /// The PDPTEs of L2, as far as it uses PAE paging.
   public var pdptes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
@@ -37,7 +39,15 @@ public enum Merge {
       let row = plan.computed[number]
       vmcs02[row.field] = value(of: row, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
     }
-    let computed = UInt64(plan.computed.count)
+    var computed = UInt64(plan.computed.count)
+    for number in 0..<plan.conditional.count {
+      let row = plan.conditional[number]
+      let value = value(of: row, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
+      // L0 leaves alone what vmcs02 does not use and holds nothing.
+      guard row.isUsed(by: vmcs12) || vmcs02[row.field] != value else { continue }
+      vmcs02[row.field] = value
+      computed &+= 1
+    }
     let fields = plan.fromL1.fieldCount &+ plan.fromL0.fieldCount &+ computed
     work.memoryReads &+= plan.fromL1.fieldCount &+ computed
     work.vmcsReads &+= plan.fromL0.fieldCount &+ computed
@@ -50,6 +60,7 @@ public enum Merge {
     of row: MergeRow, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext
   ) -> UInt64 {
     let field = row.field
+    guard row.isUsed(by: vmcs12) else { return 0 }
     switch row.rule {
     case .fromL1: return vmcs12[field]
     case .fromL0: return vmcs01[field]
@@ -57,9 +68,10 @@ public enum Merge {
     case .intersection: return vmcs01[field] & vmcs12[field]
     case .controls(let kind): return controls(kind, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
     case .translated(.virtualAPICPage): return context.virtualAPICPage
+    case .translated(.apicAccessPage): return context.apicAccessPage
     case .derived(let derivation):
       return derived(derivation, vmcs01: vmcs01, vmcs12: vmcs12, context: context)
-    case .absent: return 0
+    case .performedByL0, .absent: return 0
     }
   }
 
@@ -88,7 +100,9 @@ public enum Merge {
       let controls12 = vmcs12.pinBasedControls
       let owner = controls12.contains(.nmiExiting) ? controls12 : vmcs01.pinBasedControls
       return UInt64(owner.intersection(.virtualNMIs).rawValue)
-    case .primaryProcessorBased: return UInt64(context.bitmapControls.rawValue)
+    case .primaryProcessorBased:
+      return UInt64(
+        context.bitmapControls.union(taskPriorityControls(vmcs01: vmcs01, vmcs12: vmcs12)).rawValue)
     case .exit:
       // The timer goes on counting down across exits that L0 keeps.
       let isActive = vmcs12.pinBasedControls.contains(.activatePreemptionTimer)
@@ -99,6 +113,14 @@ public enum Merge {
 }
 
 extension Merge {
+  /// The exits of MOV to and from CR8: with a TPR shadow of L1, CR8 of L2 is not L1's, which L0 keeps.
+  static func taskPriorityControls(vmcs01: VMCS, vmcs12: VMCS) -> PrimaryProcessorBasedControls {
+    let exits: PrimaryProcessorBasedControls = [.cr8LoadExiting, .cr8StoreExiting]
+    let controls12 = vmcs12.primaryProcessorBasedControls
+    let ofL0 = controls12.contains(.useTPRShadow) ? [] : vmcs01.primaryProcessorBasedControls
+    return controls12.union(ofL0).intersection(exits)
+  }
+
   /// The derivations, by name.
   static func derived(
     _ derivation: Derivation, vmcs01: VMCS, vmcs12: VMCS, context: borrowing MergeContext

@@ -16,6 +16,8 @@ public enum MergeRule: Sendable {
   case translated(TranslatedPage)
   /// A function of both VMCSs and of what L0 prepared.
   case derived(Derivation)
+  /// vmcs02 does without: L0 itself does for L2 what L1 asks for by it.
+  case performedByL0
   /// vmcs02 has no such field, or VM exits write it.
   case absent
 
@@ -29,6 +31,7 @@ public enum MergeRule: Sendable {
     case .controls: "bit by bit"
     case .translated: "translated"
     case .derived: "derived"
+    case .performedByL0: "performed by L0"
     case .absent: "absent"
     }
   }
@@ -36,7 +39,7 @@ public enum MergeRule: Sendable {
 
 /// A page that vmcs12 names by its L1-physical address.
 public enum TranslatedPage: UInt8, Sendable {
-  case virtualAPICPage
+  case virtualAPICPage, apicAccessPage
 }
 
 /// A function that makes a field of vmcs02, by name; ``Merge`` defines it.
@@ -67,11 +70,23 @@ public enum Derivation: UInt8, Sendable {
 public struct MergeRow: Sendable {
   public let field: VMCSField
   public let rule: MergeRule
+  /// The controls of L1 without which vmcs02 does not use the field, and it is 0; none if it always does.
+  public let condition: SecondaryProcessorBasedControls
 
   @inlinable
-  init(_ field: VMCSField, _ rule: MergeRule) {
+  init(
+    _ field: VMCSField, _ rule: MergeRule,
+    under condition: SecondaryProcessorBasedControls = SecondaryProcessorBasedControls(rawValue: 0)
+  ) {
     self.field = field
     self.rule = rule
+    self.condition = condition
+  }
+
+  /// Whether L1 uses the field for L2.
+  @inlinable
+  func isUsed(by vmcs12: VMCS) -> Bool {
+    condition.rawValue == 0 || vmcs12.effectiveSecondaryControls.isSuperset(of: condition)
   }
 
   /// The number of rows: one per field of the SDM.

@@ -61,7 +61,7 @@ extension Merge {
     switch rule {
     case .absent: return .none
     case .fromL1: return .l1
-    case .fromL0: return .l0
+    case .fromL0, .performedByL0: return .l0
     case .translated, .derived: return .derived
     case .union: return decider(value01 & mask, value12 & mask, deciding: mask)
     case .intersection: return decider(value01 & mask, value12 & mask, deciding: 0)
@@ -80,7 +80,7 @@ extension Merge {
   ) -> MergeOrigin {
     let wanted = merge.merged(value01, value12, derived: value02)
     if (wanted ^ value02) & mask != 0 { return .processor }
-    if merge.always & mask != 0 || merge.fromL0 & mask != 0 { return .l0 }
+    if merge.always & mask != 0 || merge.fromL0 & mask != 0 || merge.performed & mask != 0 { return .l0 }
     if merge.fromL1 & mask != 0 { return .l1 }
     if merge.derived & mask != 0 { return .derived }
     if merge.union & mask != 0 { return decider(value01 & mask, value12 & mask, deciding: mask) }

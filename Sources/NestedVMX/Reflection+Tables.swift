@@ -2,7 +2,7 @@ import VMX
 
 extension SaveRow {
   /// Every guest-state field of vmcs12, in the order of `VMCSField.rows`.
-  static let all: InlineArray<59, SaveRow> = [
+  static let all: InlineArray<60, SaveRow> = [
     SaveRow(.guestESSelector),
     SaveRow(.guestCSSelector),
     SaveRow(.guestSSSelector),
@@ -11,6 +11,7 @@ extension SaveRow {
     SaveRow(.guestGSSelector),
     SaveRow(.guestLDTRSelector),
     SaveRow(.guestTRSelector),
+    SaveRow(.guestInterruptStatus, .ifUsed(.virtualInterruptDelivery)),
     SaveRow(.vmcsLinkPointer, .unchanged),
     SaveRow(.guestDebugCtl, .under(.saveDebugControls)),
     SaveRow(.guestPAT, .under(.savePAT)),
@@ -67,7 +68,7 @@ extension SaveRow {
 
 extension HostStateRow {
   /// Every guest-state field of vmcs01 that a VM exit to L1 loads, in the order of `VMCSField.rows`.
-  static let all: InlineArray<59, HostStateRow> = [
+  static let all: InlineArray<60, HostStateRow> = [
     HostStateRow(.guestESSelector, .host(.hostESSelector)),
     HostStateRow(.guestCSSelector, .host(.hostCSSelector)),
     HostStateRow(.guestSSSelector, .host(.hostSSSelector)),
@@ -76,6 +77,7 @@ extension HostStateRow {
     HostStateRow(.guestGSSelector, .host(.hostGSSelector)),
     HostStateRow(.guestLDTRSelector, .constant(0)),
     HostStateRow(.guestTRSelector, .host(.hostTRSelector)),
+    HostStateRow(.guestInterruptStatus, .unchanged),
     HostStateRow(.vmcsLinkPointer, .unchanged),
     HostStateRow(.guestDebugCtl, .constant(0)),
     HostStateRow(.guestPAT, .pat),

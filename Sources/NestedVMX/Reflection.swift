@@ -25,6 +25,8 @@ enum SaveRule: Sendable {
   case always
   /// Copied if vmcs12's VM-exit controls say so.
   case under(PrimaryExitControls)
+  /// Copied if L2 uses it by a VM-execution control.
+  case ifUsed(SecondaryProcessorBasedControls)
   /// The value that L2 has, as L1 would see it: `VirtualVMX.controlRegister12`.
   case cr0, cr4
   /// Copied if L1 uses EPT.

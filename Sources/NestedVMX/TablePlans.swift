@@ -29,7 +29,7 @@ struct GatheredRows<Row: Sendable>: @unchecked Sendable {
 struct MergePlan: Sendable {
   let fromL1 = FieldRuns(upTo: MergeRow.all.count) { position in
     let row = MergeRow.all[position]
-    if case .fromL1 = row.rule { return (row.field, row.field) }
+    if case .fromL1 = row.rule, row.condition.rawValue == 0 { return (row.field, row.field) }
     return nil
   }
   let fromL0 = FieldRuns(upTo: MergeRow.all.count) { position in
@@ -40,9 +40,13 @@ struct MergePlan: Sendable {
   let computed = GatheredRows<MergeRow>(upTo: MergeRow.all.count) { position in
     let row = MergeRow.all[position]
     switch row.rule {
-    case .fromL1, .fromL0, .absent: return nil
-    default: return row
+    case .fromL1, .fromL0, .performedByL0, .absent: return nil
+    default: return row.condition.rawValue == 0 ? row : nil
     }
+  }
+  let conditional = GatheredRows<MergeRow>(upTo: MergeRow.all.count) { position in
+    let row = MergeRow.all[position]
+    return row.condition.rawValue == 0 ? nil : row
   }
 
   static let plan = MergePlan()

@@ -8,7 +8,10 @@ public enum VirtualCapabilities {
 
   /// The controls that the nested core emulates, if the processor has them.
   static var pinBased: PinBasedControls {
-    [.externalInterruptExiting, .nmiExiting, .virtualNMIs, .activatePreemptionTimer]
+    [
+      .externalInterruptExiting, .nmiExiting, .virtualNMIs, .activatePreemptionTimer,
+      .processPostedInterrupts,
+    ]
   }
 
   static var primary: PrimaryProcessorBasedControls {
@@ -18,6 +21,7 @@ public enum VirtualCapabilities {
   static var secondary: SecondaryProcessorBasedControls {
     [
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
+      .virtualizeAPICAccesses, .virtualizeX2APICMode, .apicRegisterVirtualization, .virtualInterruptDelivery,
       .pauseLoopExiting, .rdrandExiting, .rdseedExiting, .enableINVPCID, .enableUserWaitAndPause,
       .enableXSAVES,
     ]

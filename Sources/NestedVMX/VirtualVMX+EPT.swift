@@ -33,7 +33,12 @@ extension VirtualVMX {
     work.vmcsReads &+= 2
     let qualification = vmcs02[.exitQualification]
     let guest = PhysicalAddress<L2>(vmcs02[.guestPhysicalAddress])
-    guard usesEPT12 else { return .forL0(PhysicalAddress(guest.rawValue)) }
+    guard usesEPT12 else {
+      let address = PhysicalAddress<L1>(guest.rawValue)
+      let violation = EPTViolationQualification(rawValue: qualification)
+      if let access = apicAccess(violation, address) { return .forL1(.apicAccess, qualification: access) }
+      return .forL0(address)
+    }
     let access = Self.access(qualification)
     let mapping: ExtendedMapping<L1>
     do throws(ExtendedFault) {
@@ -85,7 +90,7 @@ extension VirtualVMX {
 
   /// The page of L0 that ept12's `mapping` and ept01 lead to, and what both allow; nil if that is nothing.
   func product(of mapping: ExtendedMapping<L1>) -> (page: HostPage, permissions: Permissions)? {
-    guard let page = memory.hostPage(of: mapping.address) else { return nil }
+    guard let page = hostPage(of: mapping.address) else { return nil }
     var permissions = mapping.permissions.intersection(page.permissions)
     // The first write has to set ept12's dirty flag, so that ept02 lets writes through only after it.
     if !mapping.isDirty { permissions.remove(.write) }

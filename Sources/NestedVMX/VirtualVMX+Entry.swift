@@ -73,12 +73,12 @@ extension VirtualVMX {
 
   /// Merges vmcs02 and turns to it.
   mutating func enterL2(launching: Bool) {
+    mergeVirtualAPIC()
     merge.eptPointer = eptPointer02()
     composeAhead()
     merge.vpid = vpid02
     prepareVPID()
     mergeBitmaps()
-    mergeVirtualAPIC()
     loadPDPTEsOfL2()
     Merge.merge(
       vmcs01: vmcs01, vmcs12: vmcs12Region, into: vmcs02, context: merge, counting: &work)
@@ -94,21 +94,6 @@ extension VirtualVMX {
       vmcs12Region.effectiveSecondaryControls.contains(.enableVPID) ? vmcs12Region[.vpid] : 0
     if vpid == 0 || vpid != lastVPID { forgetLinearMappingsOfL2() }
     lastVPID = vpid
-  }
-
-  /// A virtual-APIC page where L1 has no memory is backed by a page of L0, whose virtual TPR reads as all ones at each VM
-  /// entry, as an unclaimed bus does.
-  mutating func mergeVirtualAPIC() {
-    guard vmcs12Region.primaryProcessorBasedControls.contains(.useTPRShadow) else {
-      merge.virtualAPICPage = 0
-      return
-    }
-    if let page = memory.hostPage(of: PhysicalAddress(vmcs12Region[.virtualAPICAddress])) {
-      merge.virtualAPICPage = page.address.rawValue
-    } else {
-      ownPages.virtualAPIC.bytes.storeBytes(of: .max, toByteOffset: 0x80, as: UInt32.self)
-      merge.virtualAPICPage = ownPages.virtualAPIC.address.rawValue
-    }
   }
 
   /// The PDPTEs of L2: vmcs12's if L1 uses EPT, else those that L2's CR3 points to, as VM entry would load them.

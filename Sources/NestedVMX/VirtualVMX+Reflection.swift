@@ -131,6 +131,8 @@ extension VirtualVMX {
       switch row.rule {
       case .always: break
       case .under(let control): guard exitControls.contains(control) else { continue }
+      case .ifUsed(let control):
+        guard vmcs12Region.effectiveSecondaryControls.contains(control) else { continue }
       case .pdpte: guard usesEPT else { continue }
       case .unchanged: continue
       case .cr0:

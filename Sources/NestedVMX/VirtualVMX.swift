@@ -75,6 +75,10 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   public internal(set) var merge = MergeContext()
   /// Whether the merge has seen vmcs01's MSR bitmap: the words that let an MSR through.
   var openMSRWords: OpenWords?
+  /// Whether the merged bitmap leaves accesses of the x2APIC's registers to L1.
+  var openX2APICBitmap = false
+  /// The APIC-access page of the L2 that ran last, if it is no memory of L1.
+  var absentAPICAccessPage: PhysicalAddress<L1>?
   /// The VPID that L1 gave the L2 whose mappings vpid02 may hold.
   var lastVPID: UInt64 = 0
   /// Whether the VM entry that L2 runs by was a VMLAUNCH.
@@ -145,6 +149,8 @@ struct OwnPages {
   let ioBitmapB: L0Page
   /// Stands in for a virtual-APIC page that L1 put where it has no memory.
   let virtualAPIC: L0Page
+  /// Stands in for such an APIC-access page.
+  let apicAccess: L0Page
 
   init<Pages: L0Pages>(_ pages: Pages) throws(NestedSetupError) {
     vmcs02 = try Self.page(pages)
@@ -156,6 +162,7 @@ struct OwnPages {
     ioBitmapA = try Self.page(pages)
     ioBitmapB = try Self.page(pages)
     virtualAPIC = try Self.page(pages)
+    apicAccess = try Self.page(pages)
   }
 
   static func page<Pages: L0Pages>(_ pages: Pages) throws(NestedSetupError) -> L0Page {

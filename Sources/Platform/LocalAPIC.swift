@@ -234,7 +234,7 @@ extension LocalAPIC {
   }
 
   /// EOI: the interrupt in service that has the highest priority is done.
-  func endOfInterrupt() {
+  public func endOfInterrupt() {
     guard let vector = registers.inService.highest else { return }
     registers.inService.remove(vector)
     updatePriority()

@@ -16,7 +16,8 @@ extension ProcessorModel {
         .pse36,
         .clfsh, .mmx, .fxsr, .sse, .sse2,
       ],
-      signatureECX: [.lahf], signatureEDX: [.syscall, .executeDisable, .rdtscp, .intel64]))
+      signatureECX: [.lahf], signatureEDX: [.syscall, .executeDisable, .rdtscp, .intel64]),
+    apicVirtualization: .taskPriority)
 
   package static let westmere = nehalem.successor(
     "westmere", "Westmere", 0x0002_06C1,
@@ -28,7 +29,8 @@ extension ProcessorModel {
 
   package static let ivybridge = sandybridge.successor(
     "ivybridge", "Ivy Bridge", 0x0003_06E4,
-    ProcessorFeatures(featuresECX: [.f16c, .rdrand], extendedEBX: [.fsgsbase, .smep, .erms]))
+    ProcessorFeatures(featuresECX: [.f16c, .rdrand], extendedEBX: [.fsgsbase, .smep, .erms]),
+    apicVirtualization: .interrupts)
 
   package static let haswell = ivybridge.successor(
     "haswell", "Haswell", 0x0003_06C3,
@@ -58,12 +60,16 @@ extension ProcessorModel {
     features: ProcessorFeatures(
       featuresECX: .everything, featuresEDX: .everything, extendedEBX: .everything, extendedECX: .everything,
       extendedEDX: .everything, signatureECX: .everything, signatureEDX: .everything,
-      extendedState: .everything))
+      extendedState: .everything),
+    apicVirtualization: .interrupts)
 
-  private func successor(_ name: String, _ title: String, _ signature: UInt32, _ added: ProcessorFeatures)
-    -> ProcessorModel
-  {
-    ProcessorModel(name: name, title: title, signature: signature, features: features.union(added))
+  private func successor(
+    _ name: String, _ title: String, _ signature: UInt32, _ added: ProcessorFeatures,
+    apicVirtualization: APICVirtualization? = nil
+  ) -> ProcessorModel {
+    ProcessorModel(
+      name: name, title: title, signature: signature, features: features.union(added),
+      apicVirtualization: apicVirtualization ?? self.apicVirtualization)
   }
 }
 

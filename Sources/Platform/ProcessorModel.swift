@@ -13,6 +13,16 @@ public struct ProcessorModel: Sendable {
   package let features: ProcessorFeatures
   /// What a user has taken away from it, even of what L0 gives.
   package private(set) var removed = ProcessorFeatures()
+  /// How far it virtualizes the local APIC of its guests.
+  package let apicVirtualization: APICVirtualization
+
+  /// What of the SDM's "APIC Virtualization and Virtual Interrupts" a processor has.
+  package enum APICVirtualization: Sendable {
+    /// The TPR shadow, the APIC-access page, x2APIC mode.
+    case taskPriority
+    /// Registers, virtual interrupts and posted interrupts too, which Intel calls APICv.
+    case interrupts
+  }
 
   /// The model that a machine has unless it is told otherwise: the first with VMCS shadowing.
   public static let standard = haswell

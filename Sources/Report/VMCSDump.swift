@@ -88,7 +88,8 @@ public struct PreparedFields: Equatable, Sendable {
   static var slots: [Slot] {
     [
       (.vpid, \.vpid), (.ioBitmapA, \.ioBitmapA), (.ioBitmapB, \.ioBitmapB), (.msrBitmap, \.msrBitmap),
-      (.virtualAPICAddress, \.virtualAPICPage), (.eptPointer, \.eptPointer), (.guestPDPTE0, \.pdptes.0),
+      (.virtualAPICAddress, \.virtualAPICPage), (.apicAccessAddress, \.apicAccessPage),
+      (.eptPointer, \.eptPointer), (.guestPDPTE0, \.pdptes.0),
       (.guestPDPTE1, \.pdptes.1), (.guestPDPTE2, \.pdptes.2), (.guestPDPTE3, \.pdptes.3),
       (.primaryProcessorBasedControls, \.bitmapControls.word),
     ]

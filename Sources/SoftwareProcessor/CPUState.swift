@@ -142,6 +142,8 @@ enum Interruption: Error {
   case exception
   /// The instruction caused a VM exit.
   case vmExit
+  /// The instruction writes to the APIC-access page, so that it is to be executed again, and alone.
+  case retry
 }
 
 /// The details of an ``Interruption``.

@@ -19,7 +19,7 @@ extension Core {
     case 4: try writeCR4(merged(value, actual: cpu.pointee.cr4, mask: .cr4GuestHostMask))
     case 8:
       guard value <= 0xF else { throw raise(.generalProtection) }
-      cpu.pointee.cr8 = value
+      if usesTPRShadow { writeVirtualCR8(value) } else { cpu.pointee.cr8 = value }
     default: throw raise(.invalidOpcode)
     }
   }
@@ -39,7 +39,7 @@ extension Core {
     case 2: value = cpu.pointee.registers.cr2
     case 3: value = cpu.pointee.cr3
     case 4: value = visible(cpu.pointee.cr4, mask: .cr4GuestHostMask, shadow: .cr4ReadShadow)
-    case 8: value = cpu.pointee.cr8
+    case 8: value = visibleCR8
     default: throw raise(.invalidOpcode)
     }
     setRegister(instruction.operand0.register, value, size: is64BitMode ? 8 : 4)

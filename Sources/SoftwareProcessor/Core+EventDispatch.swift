@@ -11,6 +11,8 @@ extension Core {
     var current = event
     if !isInjected, intercepts(current) { throw exceptionExit(current) }
     while true {
+      nonRoot.pointee.virtualAPIC.isDelivering = true
+      defer { nonRoot.pointee.virtualAPIC.isDelivering = false }
       do throws(Interruption) {
         return try deliver(current)
       } catch {

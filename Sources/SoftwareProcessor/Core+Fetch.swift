@@ -18,7 +18,7 @@ extension Core {
   }
 
   @inline(never)
-  private func fetchBlock(within budget: Int64) throws(Interruption) -> UnsafeMutablePointer<Block> {
+  func fetchBlock(within budget: Int64) throws(Interruption) -> UnsafeMutablePointer<Block> {
     if blocks.pointee.used &+ 2 &* BlockCache.largestBlock > BlockCache.arenaSize { forgetAllCode() }
     let mode = cpu.pointee.mode
     let linear = is64BitMode ? rip : (cpu.pointee.cs.base &+ rip) & 0xFFFF_FFFF

@@ -70,7 +70,7 @@ extension Core {
     if cpu.pointee.contexts.isWatched, count.nonzeroBitCount == 1, count <= 8 {
       try checkAlignment(linear, count: count)
     }
-    _ = try locate(linear, for: .write, privilege: currentPrivilege, canonicalFault: fault)
+    _ = try locate(linear, for: .write, privilege: currentPrivilege, canonicalFault: fault, count: count)
     let last = linear &+ UInt64(truncatingIfNeeded: count &- 1)
     guard last & ~0xFFF != linear & ~0xFFF else { return }
     _ = try locate(last & ~0xFFF, for: .write, privilege: currentPrivilege, canonicalFault: fault)
@@ -92,7 +92,8 @@ extension Core {
     if cpu.pointee.contexts.isWatched, privilege != .implicitSupervisor {
       try watch(linear, count: MemoryLayout<T>.size, isWrite: false)
     }
-    let first = try locate(linear, for: .read, privilege: privilege, canonicalFault: fault)
+    let first = try locate(
+      linear, for: .read, privilege: privilege, canonicalFault: fault, count: MemoryLayout<T>.size)
     let head = bytesOnFirstPage(linear, of: T.self)
     if head == MemoryLayout<T>.size { return loadPhysical(first, as: T.self) }
     let next = (linear | 0xFFF) &+ 1
@@ -114,7 +115,8 @@ extension Core {
     if cpu.pointee.contexts.isWatched, privilege != .implicitSupervisor {
       try watch(linear, count: MemoryLayout<T>.size, isWrite: true)
     }
-    let first = try locate(linear, for: .write, privilege: privilege, canonicalFault: fault)
+    let first = try locate(
+      linear, for: .write, privilege: privilege, canonicalFault: fault, count: MemoryLayout<T>.size)
     let head = bytesOnFirstPage(linear, of: T.self)
     if head == MemoryLayout<T>.size { return storePhysical(value, at: first) }
     let next = (linear | 0xFFF) &+ 1

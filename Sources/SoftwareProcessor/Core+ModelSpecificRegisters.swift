@@ -7,7 +7,7 @@ extension Core {
     try requireCPL0()
     let index = UInt32(truncatingIfNeeded: self[.rcx])
     if interceptsMSR(index, isWrite: false) { throw vmExit(.rdmsr) }
-    guard let value = readMSR(index) else { throw raise(.generalProtection) }
+    guard let value = readVirtualMSR(index) ?? readMSR(index) else { throw raise(.generalProtection) }
     self[.rax] = value & 0xFFFF_FFFF
     self[.rdx] = value >> 32
   }
@@ -17,6 +17,7 @@ extension Core {
     let index = UInt32(truncatingIfNeeded: self[.rcx])
     if interceptsMSR(index, isWrite: true) { throw vmExit(.wrmsr) }
     let value = self[.rax] & 0xFFFF_FFFF | self[.rdx] << 32
+    if try writeVirtualMSR(index, value) { return }
     guard writeMSR(index, value) else { throw raise(.generalProtection) }
     updateMode()
   }

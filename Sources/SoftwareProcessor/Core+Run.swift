@@ -10,7 +10,9 @@ extension Core {
   /// Runs the guest until a VM exit is pending (nil), or until L0 ends the run.
   func runGuest(until stopRequest: StopRequest) -> StopCause? {
     do throws(Interruption) {
+      enterVirtualAPIC()
       try injectEvent()
+      try checkTPRThreshold()
       while true {
         if stopRequest.take() { return .requested }
         try takeEvents()
@@ -73,12 +75,16 @@ extension Core {
     }
     let pendingDebug = cpu.pointee.pendingDebug
     do throws(Interruption) {
-      try execute(budget: Int64(truncatingIfNeeded: budget))
+      try executeAlsoAPICWrites(budget: Int64(truncatingIfNeeded: budget))
     } catch {
       cpu.pointee.freshBlocking = false
       // An instruction that did not complete has met no data breakpoint.
       cpu.pointee.pendingDebug = pendingDebug
-      if error == .vmExit { throw error }
+      nonRoot.pointee.virtualAPIC.pendingWrite = VirtualAPICState.noWrite
+      if error == .vmExit {
+        completeAPICAccessExit()
+        throw error
+      }
       let event = pendingEvent
       mergePendingDebug(into: event)
       try dispatch(event)
@@ -88,6 +94,19 @@ extension Core {
     if isStepping { finishStep(blocking, flags) }
     cpu.pointee.freshBlocking = false
     cpu.pointee.freshResumeFlag = false
+    if nonRoot.pointee.virtualAPIC.pendingWrite != VirtualAPICState.noWrite { try emulateAPICWrite() }
+  }
+
+  /// Executes up to `budget` instructions; one that writes to the APIC-access page ends them.
+  private func executeAlsoAPICWrites(budget: Int64) throws(Interruption) {
+    do throws(Interruption) {
+      return try execute(budget: budget)
+    } catch {
+      guard error == .retry else { throw error }
+    }
+    nonRoot.pointee.virtualAPIC.isStepping = true
+    defer { nonRoot.pointee.virtualAPIC.isStepping = false }
+    try execute(budget: 1)
   }
 
   /// A debug exception that blocking by MOV SS has held back is one with that of an INT1 behind it. Behind other software
@@ -143,8 +162,17 @@ extension Core {
     let isBlocked = isMOVSSBlocking || interruptibility.contains(.blockingBySTI)
     let isOpen = systemFlags.contains(.if) && !isBlocked
     if isOpen, state.pointee.primary.contains(.interruptWindowExiting) { throw eventExit(.interruptWindow) }
+    if isOpen, canTakeVirtualInterrupt { return try takeVirtualInterrupt() }
     if cpu.pointee.interruptLine != 0 { try takeExternalInterrupt(isOpen: isOpen, isBlocked: isBlocked) }
+    // An external interrupt may have been the notification of posted ones.
+    if isOpen, canTakeVirtualInterrupt { return try takeVirtualInterrupt() }
     if !isBlocked { try takeHostInterrupt() }
+  }
+
+  private func takeVirtualInterrupt() throws(Interruption) {
+    try deliverVirtualInterrupt()
+    countDelivery(isSoftware: false)
+    notePendingMTF()
   }
 
   /// The timer interrupt of L0, whose vector is L0's own business.
@@ -185,6 +213,10 @@ extension Core {
       return try dispatch(Event(vector: vector, kind: .externalInterrupt))
     }
     guard !isBlocked else { return }
+    if isNotification(vector) {
+      cpu.pointee.interruptLine = 0
+      return processPostedInterrupts()
+    }
     _ = eventExit(.externalInterrupt)
     cpu.pointee.pending.savesResumeFlag = cpu.pointee.isMidRepetition
     if nonRoot.pointee.exitControls.contains(.acknowledgeInterruptOnExit) {

@@ -20,14 +20,14 @@ extension Core {
     if mnemonic == .movs {
       let source = try locate(
         self[.rsi], for: .read, privilege: currentPrivilege,
-        canonicalFault: segment == .ss ? .stackSegmentFault : .generalProtection)
-      let destination = try locate(self[.rdi], for: .write, privilege: currentPrivilege)
+        canonicalFault: segment == .ss ? .stackSegmentFault : .generalProtection, count: 0)
+      let destination = try locate(self[.rdi], for: .write, privilege: currentPrivilege, count: 0)
       guard let from = ramPointer(source, count: bytes), let to = plainPointer(destination, count: bytes)
       else { return 0 }
       copy(from, to, bytes: bytes, size: OperandSize(instruction.operandSize))
       self[.rsi] &+= UInt64(bytes)
     } else {
-      let destination = try locate(self[.rdi], for: .write, privilege: currentPrivilege)
+      let destination = try locate(self[.rdi], for: .write, privilege: currentPrivilege, count: 0)
       guard let to = plainPointer(destination, count: bytes) else { return 0 }
       fill(to, bytes: bytes, size: OperandSize(instruction.operandSize))
     }

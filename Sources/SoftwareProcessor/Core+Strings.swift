@@ -7,10 +7,12 @@ import X86
 extension Core {
   static var repetitionsPerStep: Int { 4096 }
 
-  /// One iteration where something may happen after each: a single step, a breakpoint, an MTF VM exit.
+  /// One iteration where something may happen after each: a single step, a breakpoint, an MTF VM exit, the emulation of
+  /// a write to the APIC-access page.
   private var repetitionLimit: Int {
     let isStepping =
       systemFlags.contains(.tf) || hasBreakpoints || nonRoot.pointee.primary.contains(.monitorTrapFlag)
+      || nonRoot.pointee.virtualAPIC.isStepping
     return isStepping ? 1 : Self.repetitionsPerStep
   }
 

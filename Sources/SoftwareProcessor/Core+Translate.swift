@@ -9,6 +9,8 @@ enum CurrentGuest: NestingLevel {}
 struct GuestPhysicalFault: Error {
   var fault: ExtendedFault
   var address: UInt64
+  /// Whether it is none of the two but an access to the APIC-access page.
+  var isAPICAccess = false
 }
 
 /// EPT paging structures in L0-physical memory. A hole reads as ones.
@@ -34,12 +36,12 @@ struct GuestStructures: PagingStructures {
   let core: Core
 
   func load(_ address: PhysicalAddress<CurrentGuest>) throws(GuestPhysicalFault) -> UInt64 {
-    let host = try core.hostAddress(of: address, ExtendedAccess(.read, isPagingStructure: true))
+    let host = try core.structureAddress(of: address, .read)
     return core.loadPhysical(host, as: UInt64.self)
   }
 
   func setFlags(_ flags: UInt16, at address: PhysicalAddress<CurrentGuest>) throws(GuestPhysicalFault) {
-    let host = try core.hostAddress(of: address, ExtendedAccess(.write, isPagingStructure: true))
+    let host = try core.structureAddress(of: address, .write)
     let entry = core.loadPhysical(host, as: UInt16.self)
     core.storePhysical(entry | flags, at: host)
   }
@@ -117,11 +119,30 @@ extension Core {
     }
   }
 
-  /// Makes an EPT violation or misconfiguration the pending VM exit.
+  /// The same of an entry of the guest's paging structures. The access is a guest-physical one, which on the APIC-access
+  /// page causes a VM exit; without EPT it is a physical one, which does not.
+  ///
+  /// Source: SDM volume 3, "APIC Accesses Not Directly Resulting From Linear Addresses".
+  func structureAddress(
+    of address: PhysicalAddress<CurrentGuest>, _ kind: AccessKind
+  ) throws(GuestPhysicalFault) -> UInt64 {
+    let host = try hostAddress(of: address, ExtendedAccess(kind, isPagingStructure: true))
+    if host & ~0xFFF == nonRoot.pointee.virtualAPIC.accessPage, nonRoot.pointee.eptPointer != 0 {
+      throw GuestPhysicalFault(fault: .misconfiguration, address: address.rawValue, isAPICAccess: true)
+    }
+    return host
+  }
+
+  /// Makes an EPT violation or misconfiguration, or an access to the APIC-access page, the pending VM exit.
   ///
   /// `linear` is nil for accesses without a linear address; `isFinal` tells an access to the translation of `linear`
   /// from one to a paging-structure entry on the way there.
   func extendedPagingExit(_ fault: GuestPhysicalFault, linear: UInt64?, isFinal: Bool) -> Interruption {
+    if fault.isAPICAccess {
+      let isDelivering = nonRoot.pointee.virtualAPIC.isDelivering
+      return apicAccessExit(
+        isDelivering ? .guestPhysicalDuringEventDelivery : .guestPhysicalDuringInstruction, 0)
+    }
     switch fault.fault {
     case .misconfiguration:
       _ = vmExit(.eptMisconfiguration)
@@ -165,7 +186,7 @@ extension Core {
   }
 
   private func loadPDPTE(_ address: UInt64) throws(GuestPhysicalFault) -> UInt64 {
-    let host = try hostAddress(of: PhysicalAddress(address), ExtendedAccess(.read, isPagingStructure: true))
+    let host = try structureAddress(of: PhysicalAddress(address), .read)
     return loadPhysical(host, as: UInt64.self)
   }
 

@@ -20,7 +20,8 @@ extension Core {
   private func selectExistingContexts() -> Bool {
     var context = TranslationContext(
       eptPointer: cpu.pointee.machine.nonRoot.pointee.eptPointer, cr3: cpu.pointee.cr3,
-      cr4: cpu.pointee.cr4 & 0x72_00B0, vpid: cpu.pointee.machine.nonRoot.pointee.vpid, isLive: true)
+      cr4: cpu.pointee.cr4 & 0x72_00B0, vpid: cpu.pointee.machine.nonRoot.pointee.vpid,
+      apicAccessPage: cpu.pointee.machine.nonRoot.pointee.virtualAPIC.accessPage, isLive: true)
     if cpu.pointee.cr0 & 1 << 16 != 0 { context.flags |= 1 << 2 }
     if cpu.pointee.cr0 & 1 << 31 != 0 { context.flags |= 1 << 3 }
     if cpu.pointee.efer & 1 << 11 != 0 { context.flags |= 1 << 4 }
@@ -86,10 +87,11 @@ extension Core {
 extension Core {
   /// The L0-physical address of `linear` for `access`; it may be a hole.
   ///
-  /// `canonicalFault` is what a non-canonical address raises: #SS for stack references, else #GP.
+  /// `canonicalFault` is what a non-canonical address raises: #SS for stack references, else #GP. `count` is the number
+  /// of bytes accessed, as far as it matters to the APIC-access page: no register there has so many as it is by default.
   func locate(
     _ linear: UInt64, for access: MemoryAccess, privilege: Privilege,
-    canonicalFault: ExceptionVector = .generalProtection
+    canonicalFault: ExceptionVector = .generalProtection, count: Int = 64
   ) throws(Interruption) -> UInt64 {
     let tags = cpu.pointee.contexts
     let context =
@@ -113,6 +115,9 @@ extension Core {
     }
     guard isCanonical(linear) else { throw raise(canonicalFault) }
     let found = try translate(linear, access: access, privilege: privilege)
+    if found.physical & ~0xFFF == cpu.pointee.machine.nonRoot.pointee.virtualAPIC.accessPage {
+      return try accessAPICPage(linear & 0xFFF, access, count: count)
+    }
     guard found.physical < cpu.pointee.machine.ramSize else { return found.physical }
     if found.large {
       cache.pointee.lowestLarge = min(cache.pointee.lowestLarge, linear & ~0x3FFF_FFFF)

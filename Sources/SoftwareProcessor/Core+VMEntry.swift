@@ -15,6 +15,7 @@ extension Core {
     nonRoot.pointee.vpid =
       secondary.contains(.enableVPID) ? UInt16(truncatingIfNeeded: vmcs[.vpid]) : 0
     nonRoot.pointee.isMTFPending = false
+    nonRoot.pointee.virtualAPIC = VirtualAPICState(vmcs, secondary)
     let offsets = nonRoot.pointee.primary.contains(.useTSCOffsetting)
     cpu.pointee.msrs.tscOffset = offsets ? vmcs[.tscOffset] : 0
   }

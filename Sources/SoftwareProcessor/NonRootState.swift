@@ -19,6 +19,7 @@ struct NonRootState {
   var timerDeadline: UInt64 = .max
   /// Whether an MTF VM exit is pending.
   var isMTFPending = false
+  var virtualAPIC = VirtualAPICState()
 
   /// A cleared VMCS that is current while no other is.
   let idle: VMCS

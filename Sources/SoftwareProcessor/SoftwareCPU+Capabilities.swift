@@ -35,15 +35,18 @@ extension SoftwareCPU {
   private static func writeControls(_ value: inout VMXCapabilities) {
     let pin: PinBasedControls = [
       .externalInterruptExiting, .nmiExiting, .virtualNMIs, .activatePreemptionTimer,
+      .processPostedInterrupts,
     ]
     let primary: PrimaryProcessorBasedControls = [
       .interruptWindowExiting, .useTSCOffsetting, .hltExiting, .invlpgExiting, .mwaitExiting, .rdpmcExiting,
       .rdtscExiting, .cr3LoadExiting, .cr3StoreExiting, .cr8LoadExiting, .cr8StoreExiting,
-      .nmiWindowExiting, .movDRExiting, .unconditionalIOExiting, .useIOBitmaps, .monitorTrapFlag,
+      .useTPRShadow, .nmiWindowExiting, .movDRExiting, .unconditionalIOExiting, .useIOBitmaps,
+      .monitorTrapFlag,
       .useMSRBitmaps, .monitorExiting, .pauseExiting, .activateSecondaryControls,
     ]
     let secondary: SecondaryProcessorBasedControls = [
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
+      .virtualizeAPICAccesses, .virtualizeX2APICMode, .apicRegisterVirtualization, .virtualInterruptDelivery,
       .rdrandExiting, .enableINVPCID, .vmcsShadowing, .rdseedExiting, .enableXSAVES,
     ]
     let exit: PrimaryExitControls = [

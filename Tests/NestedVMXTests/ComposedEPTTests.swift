@@ -186,7 +186,7 @@ struct ComposedEPTTests {
   }
 
   @Test func exhaustedPoolDropsEverythingAndGoesOn() throws {
-    let machine = try TestMachine(pool: 22)  // 9 pages, 8 roots, L0's MSR bitmap, and 4 for tables
+    let machine = try TestMachine(pool: 23)  // 10 pages, 8 roots, L0's MSR bitmap, and 4 for tables
     machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
     for index: UInt64 in 0..<4 { machine.memory[TestMachine.ept12 + 0x1000 + index * 8] = 0xB7 }
     machine.launch()

@@ -50,7 +50,7 @@ struct ReflectionTests {
     }
     _ = machine.reflectFromL2(.cpuid)
     let special: [VMCSField] = [
-      .guestCR0, .guestCR4, .vmcsLinkPointer, .guestSMBASE, .preemptionTimerValue,
+      .guestCR0, .guestCR4, .vmcsLinkPointer, .guestSMBASE, .preemptionTimerValue, .guestInterruptStatus,
     ]
     for position in 0..<VMCSField.count {
       let field = VMCSField.rows[position].field
