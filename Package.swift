@@ -36,12 +36,12 @@ let rooms: [Room] = [
   Room(name: "EntryChecks", imports: ["X86", "VMX"]),
   Room(name: "Translation", imports: ["X86", "VMX"]),
   Room(name: "InstructionDecoder", imports: ["X86"]),
-  Room(name: "Processor", imports: ["X86", "VMX", "GuestMemory"]),
+  Room(name: "Processor", imports: ["X86", "VMX", "GuestMemory", "Trace"]),
   // Processors.
   Room(
     name: "SoftwareProcessor",
     imports: [
-      "X86", "VMX", "GuestMemory", "EntryChecks", "Translation", "InstructionDecoder", "Processor",
+      "X86", "VMX", "GuestMemory", "Trace", "EntryChecks", "Translation", "InstructionDecoder", "Processor",
     ],
     settings: threadedDispatch),
   Room(name: "KVMProcessor", imports: ["CKVM", "X86", "VMX", "GuestMemory", "Processor"]),

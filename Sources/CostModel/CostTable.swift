@@ -96,12 +96,13 @@ public struct CostPrices: Equatable, Sendable {
     vmExit &+ handlerBase &+ handler(work) &+ vmEntry
   }
 
-  /// What the VMREADs and VMWRITEs that a guest completed before an exit cost it, beside their retirement: as
-  /// instructions, or as memory accesses if its access model says so.
+  /// What a guest spent before an exit beside the retirement of its instructions: on the VMREADs and VMWRITEs that it
+  /// completed, as instructions, or as memory accesses if its access model says so; and on page walks.
   @inlinable
-  public func guestAccesses(_ work: ExitWork, areMemoryAccesses: Bool) -> UInt64 {
+  public func guestWork(_ work: ExitWork, areMemoryAccesses: Bool) -> UInt64 {
     UInt64(work.guestReads) &* (areMemoryAccesses ? memoryAccess : vmread)
       &+ UInt64(work.guestWrites) &* (areMemoryAccesses ? memoryAccess : vmwrite)
+      &+ UInt64(work.walkReferences) &* pageWalkReference
   }
 
   /// The price of what an L0 handler did, beside its base price.

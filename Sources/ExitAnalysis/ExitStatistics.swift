@@ -25,6 +25,15 @@ public struct ExitStatistics: Sendable {
 
     /// All exits of this kind.
     public var count: UInt64 { span.count &+ unfinished }
+
+    fileprivate mutating func add(_ event: ExitEvent) {
+      guard event.isFinished else {
+        unfinished &+= 1
+        return
+      }
+      span.add(event.span)
+      host.add(event.hostCycles)
+    }
   }
 
   private var table: [Key: Row] = [:]
@@ -36,12 +45,7 @@ public struct ExitStatistics: Sendable {
   public mutating func add(_ event: ExitEvent) {
     count &+= 1
     let key = Key(from: event.from, reason: event.reason, routedTo: event.routedTo)
-    if event.isFinished {
-      table[key, default: Row(key: key)].span.add(event.span)
-      table[key, default: Row(key: key)].host.add(event.hostCycles)
-    } else {
-      table[key, default: Row(key: key)].unfinished &+= 1
-    }
+    table[key, default: Row(key: key)].add(event)
   }
 
   /// The rows of `level`, the most frequent first.

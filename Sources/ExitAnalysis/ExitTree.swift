@@ -21,8 +21,8 @@ public struct ExitTree: Equatable, Sendable {
   /// The part that L0 spent on handling exits: the root's and every child's.
   public var hostCycles: UInt64 { children.reduce(root.hostCycles) { $0 &+ $1.hostCycles } }
 
-  /// The part that L1 itself ran: what is left when L0's part is taken away.
-  public var guestHypervisorCycles: UInt64 { inclusiveCycles &- hostCycles }
+  /// The part that L1 itself ran.
+  public var guestHypervisorCycles: UInt64 { children.reduce(0) { $0 &+ $1.ranCycles } }
 
   /// The tree on one line, the exits in order and repetitions folded:
   /// `L2 CPUID → L1 {VMREAD×4, CPUID, VMWRITE, VMRESUME}`.
@@ -47,13 +47,13 @@ extension ExitTree {
   /// A tree whose root is missing, because the log was full, is left out.
   public static func trees(in events: some Sequence<ExitEvent>) -> [ExitTree] {
     var trees: [ExitTree] = []
-    var open: [ExitEvent] = []
+    var open: [UInt8: [ExitEvent]] = [:]
     for event in events {
       if event.isTreeRoot {
-        if event.isFinished { trees.append(ExitTree(root: event, children: open)) }
-        open.removeAll(keepingCapacity: true)
+        let children = open.removeValue(forKey: event.processor) ?? []
+        if event.isFinished { trees.append(ExitTree(root: event, children: children)) }
       } else if event.tree != ExitEvent.noTree, event.from == .l1 {
-        open.append(event)
+        open[event.processor, default: []].append(event)
       }
     }
     return trees

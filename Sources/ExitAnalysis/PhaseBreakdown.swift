@@ -18,8 +18,10 @@ public enum Phase: Int, CaseIterable, Sendable {
   case handlerL1
   /// L1 runs for itself.
   case l1
-  /// The guest waits, as in HLT.
+  /// The guest waits, as in HLT, and so does every other.
   case idle
+  /// Other virtual CPUs run: a part of an exit's span, or of one virtual CPU's time, but not of a run's.
+  case others
 
   /// What tables call it.
   public var name: StaticString {
@@ -32,6 +34,7 @@ public enum Phase: Int, CaseIterable, Sendable {
     case .handlerL1: "L1 handler"
     case .l1: "L1 for itself"
     case .idle: "idle"
+    case .others: "other CPUs run"
     }
   }
 
@@ -46,86 +49,66 @@ public enum Phase: Int, CaseIterable, Sendable {
     case .handlerL1: "handlerL1"
     case .l1: "l1"
     case .idle: "idle"
+    case .others: "others"
     }
   }
 }
 
-/// The virtual time of a run by phase. The phases add up to the virtual time, exactly.
-///
-/// With several virtual CPUs, the time between two exits counts for the level of the CPU that exits next.
+/// The virtual time of a run by phase. The phases add up to the virtual time, exactly: each event tells what its guest ran
+/// and what L0 spent and waited, whatever the order in which those of several virtual CPUs come.
 public struct PhaseBreakdown: Sendable {
   /// What one exit costs beside L0's work, and what L0's work costs.
   private let prices: CostPrices
-  private var cycles: InlineArray<8, UInt64> = InlineArray(repeating: 0)
-  /// When the guest that runs now began to.
-  private var resumed: UInt64 = 0
-  /// ``resumed`` as it was before the first exit of the open tree, if one has been seen.
-  private var resumedBeforeTree: UInt64?
-  /// The level that runs since then.
-  private var running = ExitLevel.l1
+  /// By virtual CPU, as far as the highest that has exited.
+  private var byProcessor: [TreePhases] = [TreePhases()]
+  /// The time that events have accounted for.
+  private var known: UInt64 = 0
+  /// When the virtual CPU that was entered last was, and what runs there since.
+  private var lastEntry: UInt64 = 0
+  private var lastProcessor: UInt8 = 0
+  private var running = Phase.l1
+  /// The virtual CPUs on which the end cut a tree short.
+  private var cutTrees: Set<UInt8> = []
 
   /// `prices` are those that the trace was made with.
   public init(_ prices: CostPrices) { self.prices = prices }
 
-  public subscript(phase: Phase) -> UInt64 { cycles[phase.rawValue] }
+  public subscript(phase: Phase) -> UInt64 { byProcessor.reduce(0) { $0 &+ $1[phase] } }
 
   /// The sum of all phases.
-  public var total: UInt64 { Phase.allCases.reduce(0) { $0 &+ self[$1] } }
+  public var total: UInt64 { byProcessor.reduce(0) { $0 &+ $1.total } }
 
-  /// Takes the next event, in the order of a log.
+  /// The time of each virtual CPU by phase, as many as have exited. Each adds up to the run's virtual time: what is none of
+  /// its own, others ran or waited.
+  public var processors: [TreePhases] {
+    let total = total
+    return byProcessor.map { own in
+      var phases = own
+      phases[.others] = total &- own.total
+      return phases
+    }
+  }
+
+  /// Takes the next event of a log.
   public mutating func add(_ event: ExitEvent) {
-    addHostWork(event)
-    if event.isTreeRoot {
-      closeTree(event)
-    } else if event.tree != ExitEvent.noTree, event.from == .l1 {
-      if resumedBeforeTree == nil { resumedBeforeTree = resumed }
-      addRun(.handlerL1, until: event)
-    } else {
-      addRun(event.from == .l2 ? .l2 : .l1, until: event)
+    let number = Int(event.processor)
+    while byProcessor.count <= number { byProcessor.append(TreePhases()) }
+    byProcessor[number].add(event, prices)
+    known &+= event.ranCycles &+ event.hostCycles &+ event.waitedCycles
+    guard event.isFinished else {
+      if event.isTreeRoot { cutTrees.insert(event.processor) }
+      return
     }
-    if event.from == .l2 { running = event.isTreeRoot && !event.isFinished ? .l1 : .l2 }
-    if event.from == .l1 { running = HostParts.entersL2(event) ? .l2 : .l1 }
+    guard event.end >= lastEntry else { return }
+    lastEntry = event.end
+    lastProcessor = event.processor
+    running = event.from == .l2 || HostParts.entersL2(event) ? .l2 : .l1
   }
 
-  /// Ends the run at `now`.
+  /// Ends the run at `now`: what no event has accounted for, the virtual CPU that was entered last ran.
   public mutating func finish(at now: UInt64) {
-    add(running == .l2 ? .l2 : .l1, now &- resumed)
-    resumed = now
+    let rest = now &- known
+    known = now
+    byProcessor[Int(lastProcessor)][cutTrees.contains(lastProcessor) ? .handlerL1 : running] &+= rest
   }
-
-  /// The guest ran up to `event`, and again from its end on; what of its span was not L0's was waiting.
-  private mutating func addRun(_ phase: Phase, until event: ExitEvent) {
-    add(phase, event.start &- resumed)
-    add(.idle, event.span &- event.hostCycles)
-    resumed = event.end
-  }
-
-  /// The root of a tree comes after its members, whose first was taken to reach back to before the root.
-  private mutating func closeTree(_ root: ExitEvent) {
-    let before = resumedBeforeTree ?? resumed
-    let ranBefore = root.start &- before
-    add(.l2, ranBefore)
-    if resumedBeforeTree == nil {
-      add(.handlerL1, root.span &- root.hostCycles)
-      resumed = root.end
-    } else {
-      add(.handlerL1, 0 &- ranBefore &- root.hostCycles)
-      if root.end > resumed {
-        add(.handlerL1, root.end &- resumed)
-        resumed = root.end
-      }
-    }
-    resumedBeforeTree = nil
-  }
-
-  /// L0's part, by the same prices as in the run.
-  private mutating func addHostWork(_ event: ExitEvent) {
-    let parts = HostParts(event, prices)
-    add(event.from == .l2 ? .switchL2 : .switchL1, parts.exit)
-    add(parts.resumed == .l2 ? .switchL2 : .switchL1, parts.entry)
-    add(.transform, parts.transform)
-    add(.handlerL0, parts.handler)
-  }
-
-  private mutating func add(_ phase: Phase, _ amount: UInt64) { cycles[phase.rawValue] &+= amount }
 }

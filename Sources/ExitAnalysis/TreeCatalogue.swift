@@ -8,8 +8,9 @@ public struct TreeExample: Equatable, Sendable {
   public var children: [ExitEvent]
   /// How many more there were.
   public var omitted: UInt64
-  /// How long L2 had run before its exit, in cycles; 0 if that is not known.
-  public var ranBefore: UInt64
+
+  /// How long L2 had run before its exit, in cycles.
+  public var ranBefore: UInt64 { root.ranCycles }
 
   /// The number of hardware exits.
   public var size: UInt64 { 1 &+ UInt64(children.count) &+ omitted }
@@ -64,18 +65,12 @@ public struct TreeCatalogue: Sendable {
     var size: UInt64 = 0
     var host: UInt64 = 0
     var phases = TreePhases()
-    /// When the guest began to run, before the first exit of the tree, and before the next one.
-    var resumedBefore: UInt64 = 0
-    var resumed: UInt64 = 0
-    var hasResumed = false
 
     /// Takes an exit of L1.
     mutating func add(_ event: ExitEvent, _ prices: CostPrices) {
-      if size == 0 { resumedBefore = resumed }
-      resumed = event.end
       size &+= 1
       host &+= event.hostCycles
-      phases.add(host: event, prices)
+      phases.add(event, prices)
       if members.count < TreeCatalogue.memberLimit { members.append(event) }
       let last = runs.count - 2
       if last >= 0, runs[last] == UInt64(event.reason) {
@@ -118,22 +113,16 @@ public struct TreeCatalogue: Sendable {
       open[event.processor] = tree
     } else if event.from == .l1, event.tree != ExitEvent.noTree {
       open[event.processor, default: Open()].add(event, prices)
-    } else {
-      open[event.processor, default: Open()].resumed = event.end
-      open[event.processor, default: Open()].hasResumed = true
     }
   }
 
   private mutating func close(_ root: ExitEvent, _ tree: inout Open) {
     if root.isFinished {
-      if tree.size == 0 { tree.resumedBefore = tree.resumed }
       tree.phases.add(host: root, prices)
       tree.phases.close(span: root.span)
       count(root, tree)
       countShape(root, &tree)
     }
-    if tree.size == 0 { tree.resumed = root.end }
-    tree.hasResumed = true
     tree.runs.removeAll(keepingCapacity: true)
     tree.members.removeAll(keepingCapacity: true)
     tree.size = 0
@@ -197,8 +186,7 @@ public struct TreeCatalogue: Sendable {
 
   private func example(_ root: ExitEvent, _ tree: Open) -> TreeExample {
     TreeExample(
-      root: root, children: tree.members, omitted: tree.size &- UInt64(tree.members.count),
-      ranBefore: tree.hasResumed && tree.resumedBefore <= root.start ? root.start &- tree.resumedBefore : 0)
+      root: root, children: tree.members, omitted: tree.size &- UInt64(tree.members.count))
   }
 
   // MARK: Results

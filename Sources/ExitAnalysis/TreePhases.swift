@@ -1,9 +1,9 @@
 import CostModel
 import Trace
 
-/// The virtual time of exit trees by phase. The phases of a tree add up to its span, exactly.
+/// Virtual time by phase: that of exit trees, or of a virtual CPU. The phases of a tree add up to its span, exactly.
 public struct TreePhases: Equatable, Sendable {
-  private var cycles: InlineArray<8, UInt64> = InlineArray(repeating: 0)
+  private var cycles: InlineArray<9, UInt64> = InlineArray(repeating: 0)
 
   public init() {}
 
@@ -18,18 +18,24 @@ public struct TreePhases: Equatable, Sendable {
 
   public var total: UInt64 { Phase.allCases.reduce(0) { $0 &+ self[$1] } }
 
-  /// Adds what L0 spent on `event` and what its guest then waited, but for the time that L1 ran.
+  /// Adds what L0 spent on `event`, and what its guest then waited.
   mutating func add(host event: ExitEvent, _ prices: CostPrices) {
     let parts = HostParts(event, prices)
     self[event.from == .l2 ? .switchL2 : .switchL1] &+= parts.exit
     self[parts.resumed == .l2 ? .switchL2 : .switchL1] &+= parts.entry
     self[.transform] &+= parts.transform
     self[.handlerL0] &+= parts.handler
-    if !event.isTreeRoot { self[.idle] &+= event.span &- event.hostCycles }
+    self[.idle] &+= event.waitedCycles
   }
 
-  /// Ends a tree that spans `span`: what nobody else had was L1's.
-  mutating func close(span: UInt64) { self[.handlerL1] &+= span &- total }
+  /// Adds all that `event` accounts for.
+  mutating func add(_ event: ExitEvent, _ prices: CostPrices) {
+    add(host: event, prices)
+    self[event.from == .l2 ? .l2 : event.tree == ExitEvent.noTree ? .l1 : .handlerL1] &+= event.ranCycles
+  }
+
+  /// Ends a tree that spans `span`: what is none of its own, other virtual CPUs had.
+  mutating func close(span: UInt64) { self[.others] &+= span &- total }
 
   mutating func add(_ other: TreePhases) {
     for phase in Phase.allCases { self[phase] &+= other[phase] }

@@ -1,3 +1,4 @@
+import CostModel
 import Report
 
 /// What an experiment found, as a table of values, a table for people and a plot.
@@ -10,25 +11,40 @@ public struct ExperimentResult: Equatable, Sendable {
     self.measurements = measurements
   }
 
-  /// One row per case with all its figures.
+  /// One row per case with all its figures: of the trees of L2 exits that L1 handled, all of them together, how often what
+  /// was paid for, what that comes to, and what they took.
   public var csv: CSVTable {
-    var table = CSVTable(header: [
-      "guest", "workload", "vmcs_access", "iterations", "l2_exits", "hardware_exits",
-      "hardware_exits_per_l2_exit",
-      "cycles_per_l2_exit", "fields_to_shadow", "fields_from_shadow", "instructions", "virtual_cycles",
-    ])
+    var table = CSVTable(
+      header: [
+        "guest", "workload", "vmcs_access", "iterations", "l2_exits", "hardware_exits",
+        "hardware_exits_per_l2_exit",
+        "cycles_per_l2_exit", "fields_to_shadow", "fields_from_shadow", "instructions", "virtual_cycles",
+      ] + Self.items.map { "tree_\($0.name)" }
+        + ["tree_instructions", "tree_waited_cycles", "predicted_cycles", "tree_cycles"])
+    // What all of Linux did from its start is of no account for the trees, and changes with any device.
+    let isWhole = manifest.linux == nil
     table.rows = measurements.map { row in
       [
         manifest.guest, row.test.workload, row.test.vmcsAccess.name, "\(row.iterations)",
-        "\(row.multiplication.l2Exits)", "\(row.multiplication.hardwareExits)",
+        "\(row.trees.trees)", "\(row.trees.work.exits)",
         decimal(row.value(.hardwareExitsPerL2Exit), places: 3),
         decimal(row.value(.cyclesPerL2Exit), places: 1),
-        "\(row.sync.fieldsToShadow)", "\(row.sync.fieldsFromShadow)", "\(row.instructions)",
-        "\(row.virtualCycles)",
-      ]
+        "\(row.sync.fieldsToShadow)", "\(row.sync.fieldsFromShadow)", isWhole ? "\(row.instructions)" : "",
+        isWhole ? "\(row.virtualCycles)" : "",
+      ] + Self.items.map { "\(row.trees.work[$0.item])" }
+        + [
+          "\(row.trees.instructions)", "\(row.trees.waited)", "\(row.predictedCycles)",
+          "\(row.trees.span)",
+        ]
     }
     return table
   }
+
+  /// What trees pay for, but for an exit, an entry and a handler's base, of which each hardware exit has one.
+  private static let items: [(item: CostItem, name: String)] = [
+    (.vmread, "vmreads"), (.vmwrite, "vmwrites"), (.memoryAccess, "memory_accesses"), (.vmptrld, "vmptrlds"),
+    (.invept, "invepts"), (.invvpid, "invvpids"), (.pageWalkReference, "walk_references"),
+  ]
 
   /// What ``table`` shows.
   public static let caption =

@@ -12,16 +12,24 @@ extension Manifest {
       throw fields.error("schema", "expected \(Self.schema), found \(schema)")
     }
     let guestName = try fields.string("guest")
-    guard let guest = GuestCatalog.guest(guestName) else {
+    let isLinux = guestName == LinuxGuest.name
+    guard
+      let workloads = isLinux
+        ? LinuxGuest.workloads.map(\.workload) : GuestCatalog.guest(guestName)?.workloads
+    else {
+      let names = GuestCatalog.guests.map(\.name) + [LinuxGuest.name]
       throw fields.error(
-        "guest",
-        "there is no guest \(guestName): expected one of \(GuestCatalog.guests.map(\.name).joined(separator: ", "))"
-      )
+        "guest", "there is no guest \(guestName): expected one of \(names.joined(separator: ", "))")
+    }
+    if !isLinux, fields.mapping["kernel"] != nil {
+      throw fields.error("kernel", "only the guest \(LinuxGuest.name) has a kernel: expected no such field")
     }
     self.init(
       name: try fields.string("name"), question: try fields.string("question"), guest: guestName,
-      workloads: try fields.list("workloads", of: guest.workloads.map(\.name)) { name in
-        guest.workload(name) == nil ? nil : name
+      linux: isLinux
+        ? LinuxGuest(release: try fields.string("kernel"), folder: folder ?? ".") : nil,
+      workloads: try fields.list("workloads", of: workloads.map(\.name)) { name in
+        workloads.contains { $0.name == name } ? name : nil
       },
       iterations: try fields.count("iterations"),
       vmcsAccess: try fields.list("vmcsAccess", of: VMCSAccess.choices) {
@@ -32,6 +40,7 @@ extension Manifest {
   }
 
   private static let fieldNames = [
-    "schema", "name", "question", "guest", "workloads", "iterations", "vmcsAccess", "memory", "plot",
+    "schema", "name", "question", "guest", "kernel", "workloads", "iterations", "vmcsAccess", "memory",
+    "plot",
   ]
 }

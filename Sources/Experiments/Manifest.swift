@@ -9,8 +9,10 @@ public struct Manifest: Equatable, Sendable {
   public var name: String
   /// The question that it answers, in one sentence.
   public var question: String
-  /// The name of a built-in guest.
+  /// The name of a built-in guest, or ``LinuxGuest/name``.
   public var guest: String
+  /// The kernel and the program, if the guest is Linux.
+  public var linux: LinuxGuest?
   public var workloads: [String]
   /// Iterations of the workload in each run.
   public var iterations: UInt64

@@ -20,6 +20,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   /// L0's VMCS for L1 on each virtual CPU.
   let vmcs01s: [VMCS]
   private let stopRequest = StopRequest()
+  /// The hardware exits so far.
+  private let exits = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
   private var hasRun = false
 
   /// A machine with `configuration`'s image loaded and ready to run, on the processor that `makeProcessor` makes for
@@ -49,6 +51,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     self.vmcs01s = try Self.makeVMCS01s(configuration, layout, pool, processor)
     VMCS01Builder(capabilities: processor.capabilities, vmcs: vmcs01s[0])
       .writeInitialState(plan, registers: processor.registers)
+    exits.initialize(to: 0)
     self.configuration = configuration
     self.processor = processor
     self.ram = ram
@@ -61,7 +64,15 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     }
   }
 
-  deinit { pool.deallocate() }
+  deinit {
+    pool.deallocate()
+    exits.deallocate()
+  }
+
+  /// How far the run has come. Callable from any thread, which may see the counts a little late.
+  public var progress: RunProgress {
+    RunProgress(instructions: processor.clock.pointee.instructions, exits: exits.pointee)
+  }
 
   private static func makeMemory(_ layout: MachineLayout) throws(MachineError) -> PhysicalMemory {
     do throws(MemoryError) { return try PhysicalMemory(size: layout.totalSize) } catch {
@@ -113,7 +124,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
           physicalAddressWidth: L1RAM.physicalAddressWidth)
         processors.append(
           VirtualCPU(
-            number, processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration))
+            number, processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration,
+            exits: exits))
       } catch {
         return RunResult(
           .internalError(sentence: "the pool of L0's own pages is too small for the nested machine"))
@@ -182,6 +194,7 @@ extension RunResult {
     exitlessAccesses = ExitlessAccesses(processors.clock.pointee)
     instructions = processors.clock.pointee.instructions
     virtualCycles = processors.clock.pointee.cycles
+    walkReferenceCycles = processors.clock.pointee.walkReferenceCycles
     idleCycles = processors.idleCycles
     for number in 0..<processors.count {
       add(processors.cpus[number])
@@ -197,6 +210,7 @@ extension RunResult {
     entryFailures += cpu.entryFailures.reports
     failedEntries &+= cpu.entryFailures.count
     sync.add(cpu.vmx.sync)
+    pageWalks.add(cpu.pageWalks)
     processors.append(
       ProcessorCount(
         number: cpu.number, exits: ownExits.reduce(0) { $0 &+ $1.count }, instructions: cpu.instructions))

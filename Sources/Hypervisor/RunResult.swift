@@ -24,6 +24,10 @@ public struct RunResult: Sendable {
   public var sync: SyncCounts
   /// The VMREADs and VMWRITEs that L1 completed without a VM exit.
   public var exitlessAccesses = ExitlessAccesses()
+  /// The misses of the processor's TLB with their page walks.
+  public var pageWalks = PageWalks()
+  /// What one reference of a page walk cost, in virtual cycles.
+  public var walkReferenceCycles: UInt64 = 0
   /// The part of ``virtualCycles`` that passed while every virtual CPU waited for an event.
   public var idleCycles: UInt64 = 0
   /// What each virtual CPU did, in their order.
@@ -38,6 +42,14 @@ public struct ExitlessAccesses: Equatable, Sendable {
   public var cycles: UInt64 = 0
 
   public init() {}
+}
+
+/// How far a run has come, as somebody sees it who looks on.
+public struct RunProgress: Equatable, Sendable {
+  /// Guest instructions retired, up to the last look of the processor at its clock.
+  public var instructions: UInt64
+  /// Hardware exits.
+  public var exits: UInt64
 }
 
 /// What one virtual CPU did.

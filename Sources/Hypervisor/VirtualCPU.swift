@@ -36,8 +36,12 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   let watch: VMCSWatch?
   /// Nil unless exit trees are recorded with their VMCSs.
   let recorder: TreeRecorder?
+  /// What the recorder has to be told of; it belongs to `recorder`.
+  let recording: UnsafeMutablePointer<RecordingState>?
   /// How the run ended, once it has.
   var outcome: RunOutcome?
+  /// The hardware exits of the whole machine.
+  private let exits: UnsafeMutablePointer<UInt64>
   /// What its local APIC asks of it, and what L0 asks of the processor for that.
   var requests = InterruptRequests()
   /// What L1 waits for, if it does.
@@ -46,8 +50,15 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   var deviceStep: DeviceStep?
   /// What MWAIT looks at.
   var monitor: MonitoredLine?
-  /// The exit whose handling is not over: the guest has not been entered again.
-  private var openExit: OpenExit?
+  /// The exit whose handling is not over, if ``hasOpenExit``: the guest has not been entered again.
+  private let openExit: UnsafeMutablePointer<ExitEvent>
+  private var hasOpenExit = false
+  /// The nested core's work before that exit.
+  private var workBefore = WorkCounters()
+  /// The page walks of L1 and of L2.
+  private let walks: UnsafeMutablePointer<PageWalkCounts>
+  /// What virtual time passed since the last exit was closed while the whole machine waited, and this virtual CPU ends it.
+  var waited: UInt64 = 0
   /// Whether the turn is over, although the guest could go on.
   var yields = false
   /// PAUSEs in this turn.
@@ -62,8 +73,9 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
 
   init(
     _ number: Int, processor: P, vmx: consuming VirtualVMX<L1RAM, PagePool>, ram: L1RAM,
-    devices: MachineDevices, configuration: MachineConfiguration
+    devices: MachineDevices, configuration: MachineConfiguration, exits: UnsafeMutablePointer<UInt64>
   ) {
+    self.exits = exits
     self.number = number
     self.apic = devices.board.localAPICs[number]
     self.devices = devices
@@ -85,19 +97,31 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     self.vmx = vmx
     self.log = ExitLog(mode: configuration.trace, processor: UInt8(clamping: number))
     self.watch = configuration.watched.map { VMCSWatch($0) }
-    self.recorder = configuration.recorded.map { TreeRecorder($0) }
+    let recorder = configuration.recorded.map { TreeRecorder($0) }
+    self.recorder = recorder
+    self.recording = recorder?.state
     let access = prices.accessByL1(configuration.nested.vmcsAccess)
     clock.pointee.shadowReadCycles = access.read
     clock.pointee.shadowWriteCycles = access.write
+    clock.pointee.walkReferenceCycles = prices.pageWalkReference
+    openExit = .allocate(capacity: 1)
+    openExit.initialize(to: ExitEvent(from: .l1, reason: 0, start: 0, processor: UInt8(clamping: number)))
+    walks = .allocate(capacity: 2)
+    walks.initialize(repeating: PageWalkCounts(), count: 2)
   }
 
   deinit {
     work.deallocate()
+    openExit.deallocate()
+    walks.deallocate()
     storedMSRs.deallocate()
   }
 
   /// The guest that runs, as L0's handlers see it.
   var guest: RunningGuest { RunningGuest(vmcs: vmx.running, registers: registers, work: work) }
+
+  /// The page walks of its guests.
+  var pageWalks: PageWalks { PageWalks(l1: walks[0], l2: walks[1]) }
 
   /// The level that runs.
   var level: ExitLevel { vmx.isInL2 ? .l2 : .l1 }
@@ -111,6 +135,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     // What the clock has counted since this virtual CPU's last exit is of the others.
     shadowAccesses = (clock.pointee.shadowReads, clock.pointee.shadowWrites)
     while true {
+      // What the last exit costs is spent when the guest goes on, in the next turn.
+      if yields, deviceStep == nil { return .yields }
       if clock.pointee.cycles >= attention.pointee.deadline { devices.advance(to: clock.pointee.cycles) }
       if requests.seen != attention.pointee.generation { lookAtDevices() }
       if isWaiting {
@@ -123,7 +149,6 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       if wait == .startUp || deviceStep == nil && isWaiting && !canWake { return .waits }
       closeExit()
       if let outcome { return .ended(.ended(outcome)) }
-      if yields, deviceStep == nil { return .yields }
       if let end = enter(until: end) { return .ended(end) }
       if end != .max, sent != attention.pointee.interprocessorCount {
         end = min(end, clock.pointee.cycles &+ VirtualProcessors<P>.shortTurnCycles)
@@ -134,13 +159,20 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// Enters the guest once and handles its exit; returns how the run ended, if it did.
   private mutating func enter(until end: UInt64) -> RunEnd? {
     let before = clock.pointee.instructions
+    let entered = clock.pointee.cycles
+    let guestWalks = walks + (vmx.isInL2 ? 1 : 0)
+    let walksBefore = (walks: guestWalks.pointee.walks, references: guestWalks.pointee.references)
+    clock.pointee.pageWalks = guestWalks
     clock.pointee.interruptDeadline = interruptDeadline(end)
     let entry = processor.enter(vmx.running)
     instructions &+= clock.pointee.instructions &- before
     switch entry {
-    case .exit(let reason): handle(reason)
+    case .exit(let reason):
+      noteRun(since: entered, guestWalks, walksBefore)
+      handle(reason)
     case .failed(let error):
       guard let reason = vmx.exitOfRefusedEntry() else { return .ended(refusedEntry(error)) }
+      noteRun(since: entered, guestWalks, walksBefore)
       handle(reason)
     case .stopped(.idle): return .ended(.halted(level: level, rip: guest[.guestRIP]))
     case .stopped(let cause): return .stoppedBy(cause)
@@ -151,6 +183,16 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       return .ended(outcome)
     }
     return isStuck() ? .stoppedBy(.instructionLimit) : nil
+  }
+
+  /// What the guest ran since it was entered, with its page walks.
+  private func noteRun(
+    since entered: UInt64, _ guestWalks: UnsafeMutablePointer<PageWalkCounts>,
+    _ before: (walks: UInt64, references: UInt64)
+  ) {
+    openExit.pointee.ranCycles = clock.pointee.cycles &- entered
+    openExit.pointee.work.tlbMisses = UInt32(clamping: guestWalks.pointee.walks &- before.walks)
+    openExit.pointee.work.walkReferences = UInt32(clamping: guestWalks.pointee.references &- before.references)
   }
 
   /// When the guest is to be interrupted, in a turn that lasts to `end`. Nothing comes between the steps of one
@@ -172,62 +214,70 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   /// The way of one exit: route it, and perform what it demands. It is accounted for when the guest goes on.
   private mutating func handle(_ reason: ExitReasonField) {
     let vmcs = vmx.running
-    let workBefore = vmx.work
+    let from = level
+    workBefore = vmx.work
     work.pointee = RunningGuest.HandlerWork()
-    var event = ExitEvent(
-      from: level, reason: reason.basicNumber, start: clock.pointee.cycles,
-      instructions: clock.pointee.instructions, rip: vmcs[.guestRIP], qualification: vmcs[.exitQualification],
-      processor: UInt8(clamping: number))
-
-    if let recorder { recorder.noteExit(from: event.from, reason: event.reason, vmcsSet) }
-    if log.isRecording { event.operand = operand(of: reason, vmcs) }
-    event.routedTo = perform(reason)
+    openExit.pointee.from = from
+    openExit.pointee.reason = reason.basicNumber
+    openExit.pointee.start = clock.pointee.cycles
+    openExit.pointee.instructions = clock.pointee.instructions
+    openExit.pointee.rip = vmcs[.guestRIP]
+    openExit.pointee.qualification = vmcs[.exitQualification]
+    openExit.pointee.operand = log.isRecording ? operand(of: reason, vmcs) : 0
+    if let recording, recording.pointee.wantsExit(from: from, reason: reason.basicNumber) {
+      recorder?.noteExit(from: from, reason: reason.basicNumber, vmcsSet)
+    }
+    openExit.pointee.routedTo = perform(reason)
     performInvalidations()
-    if level != event.from { work.pointee.vmptrlds &+= 1 }
-    if let watch, event.from == .l2 { watch.noteExit(vmcsSet) }
-    noteGuestAccesses(&event.work)
-    openExit = OpenExit(event: event, workBefore: workBefore)
+    if level != from { work.pointee.vmptrlds &+= 1 }
+    if let watch, from == .l2 { watch.noteExit(vmcsSet) }
+    noteGuestAccesses()
+    hasOpenExit = true
   }
 
   /// Accounts for the exit that has been handled: the guest goes on now, or never will.
   mutating func closeExit(isCutShort: Bool = false) {
-    guard let open = openExit else { return }
-    openExit = nil
-    var event = open.event
-    event.work = work(since: open.workBefore)
-    event.work.guestReads = open.event.work.guestReads
-    event.work.guestWrites = open.event.work.guestWrites
-    event.hostCycles = prices.exit(event.work)
-    clock.pointee.cycles &+= event.hostCycles
-    event.end = clock.pointee.cycles
-    event.isFinished = outcome == nil && !isCutShort
-    if event.isTreeRoot { log.openTree(event) }
-    let endsTree = event.from == .l1 && (vmx.isInL2 || !vmx.isInVMXOperation)
-    if let recorder {
-      recorder.noteHandled(event, tree: log.currentTree, endsTree: endsTree, vmcsSet)
+    guard hasOpenExit else { return }
+    hasOpenExit = false
+    exits.pointee &+= 1
+    let event = openExit
+    noteWork()
+    event.pointee.hostCycles = prices.exit(event.pointee.work)
+    clock.pointee.cycles &+= event.pointee.hostCycles
+    event.pointee.end = clock.pointee.cycles
+    event.pointee.waitedCycles = waited
+    waited = 0
+    event.pointee.tree = ExitEvent.noTree
+    event.pointee.isFinished = outcome == nil && !isCutShort
+    let isRoot = event.pointee.isTreeRoot
+    if isRoot { log.openTree(event.pointee) }
+    let endsTree = event.pointee.from == .l1 && (vmx.isInL2 || !vmx.isInVMXOperation)
+    if let recording, recording.pointee.wantsHandled(event) {
+      recorder?.noteHandled(event.pointee, tree: log.currentTree, endsTree: endsTree, vmcsSet)
     }
-    if !event.isTreeRoot { log.append(event) }
-    if endsTree { log.closeTree(at: event.end, finished: vmx.isInL2) }
+    if !isRoot { log.append(event) }
+    if endsTree { log.closeTree(at: event.pointee.end, finished: vmx.isInL2) }
   }
 
   /// The VMREADs and VMWRITEs that L1 completed on the shadow VMCS since the exit before.
-  private mutating func noteGuestAccesses(_ work: inout ExitWork) {
+  private mutating func noteGuestAccesses() {
     let (reads, writes) = (clock.pointee.shadowReads, clock.pointee.shadowWrites)
-    work.guestReads = UInt32(clamping: reads &- shadowAccesses.reads)
-    work.guestWrites = UInt32(clamping: writes &- shadowAccesses.writes)
+    openExit.pointee.work.guestReads = UInt32(clamping: reads &- shadowAccesses.reads)
+    openExit.pointee.work.guestWrites = UInt32(clamping: writes &- shadowAccesses.writes)
     shadowAccesses = (reads, writes)
   }
 
   /// What L0 did for the exit: the nested core and its own handlers.
-  private func work(since before: WorkCounters) -> ExitWork {
-    let nested = vmx.work.since(before)
+  private func noteWork() {
+    let nested = vmx.work.since(workBefore)
     let own = work.pointee
-    return ExitWork(
-      vmcsReads: UInt32(clamping: nested.vmcsReads &+ own.vmcsReads),
-      vmcsWrites: UInt32(clamping: nested.vmcsWrites &+ own.vmcsWrites),
-      memoryAccesses: UInt32(clamping: nested.memoryReads &+ nested.memoryWrites &+ own.memoryAccesses),
-      vmptrlds: UInt32(clamping: own.vmptrlds), invepts: UInt32(clamping: own.invepts),
-      invvpids: UInt32(clamping: own.invvpids))
+    openExit.pointee.work.vmcsReads = UInt32(clamping: nested.vmcsReads &+ own.vmcsReads)
+    openExit.pointee.work.vmcsWrites = UInt32(clamping: nested.vmcsWrites &+ own.vmcsWrites)
+    openExit.pointee.work.memoryAccesses = UInt32(
+      clamping: nested.memoryReads &+ nested.memoryWrites &+ own.memoryAccesses)
+    openExit.pointee.work.vmptrlds = UInt32(clamping: own.vmptrlds)
+    openExit.pointee.work.invepts = UInt32(clamping: own.invepts)
+    openExit.pointee.work.invvpids = UInt32(clamping: own.invvpids)
   }
 
   /// Routes the exit and does what its handler must; returns the level that it was routed to.
@@ -264,13 +314,6 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       }
     }
   }
-}
-
-/// An exit that is being handled.
-private struct OpenExit {
-  var event: ExitEvent
-  /// The nested core's work before it.
-  var workBefore: WorkCounters
 }
 
 /// How the turn of a virtual CPU ended.

@@ -109,12 +109,16 @@ struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
 
   /// Lets time jump from deadline to deadline until somebody can go on; how the run ended if nobody ever can.
   private mutating func waitForEvent(_ devices: MachineDevices) -> RunEnd? {
+    var waited: UInt64 = 0
+    // Whoever goes on has waited for all.
+    defer { cpus[current].waited &+= waited }
     for _ in 0..<Self.idleLimit {
       var deadline = devices.attention.pointee.deadline
       for number in 0..<count { deadline = min(deadline, cpus[number].wakeTime) }
       guard deadline != .max else { break }
       let now = clock.pointee.cycles
       if deadline > now {
+        waited &+= deadline &- now
         idleCycles &+= deadline &- now
         clock.pointee.cycles = deadline
       }

@@ -1,4 +1,5 @@
 import GuestMemory
+import Trace
 import VMX
 import X86
 
@@ -82,7 +83,7 @@ public enum StopCause: Equatable, Sendable {
 }
 
 /// The machine's virtual time: retired guest instructions, and cycles, which also grow by the modelled costs.
-public struct VirtualClock: Sendable {
+public struct VirtualClock: @unchecked Sendable {
   /// Guest instructions retired since power-on.
   public var instructions: UInt64 = 0
   /// Virtual TSC: one cycle per retired instruction, and what the cost model adds.
@@ -99,6 +100,11 @@ public struct VirtualClock: Sendable {
   /// What one of them adds to `cycles`, beside the cycle of its retirement.
   public var shadowReadCycles: UInt64 = 0
   public var shadowWriteCycles: UInt64 = 0
+
+  /// Where the page walks of the guest that runs are counted, or nil. L0 sets it before it enters a guest.
+  public var pageWalks: UnsafeMutablePointer<PageWalkCounts>?
+  /// What a memory reference of a page walk adds to `cycles`.
+  public var walkReferenceCycles: UInt64 = 0
 
   public init() {}
 }

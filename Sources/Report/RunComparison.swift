@@ -172,6 +172,25 @@ public struct RunComparison {
     return text
   }
 
+  /// The figures of both runs for programs.
+  public func json() -> JSONValue {
+    [
+      "schema": "testudo.comparison/1", "a": .string(names.0), "b": .string(names.1),
+      "settings": .array(
+        settings.map { ["key": .string($0.key), "a": .string($0.first), "b": .string($0.second)] }),
+      "groups": .array(
+        groups.map { group in
+          [
+            "id": .string(group.id), "title": .string(group.title),
+            "rows": .array(
+              group.rows.map {
+                ["name": .string($0.name), "a": .number($0.values.0), "b": .number($0.values.1)]
+              }),
+          ]
+        }),
+    ]
+  }
+
   /// The comparison as one HTML file that needs nothing else.
   public func html() -> String {
     let styles = (first: "p-before", second: "p-after")

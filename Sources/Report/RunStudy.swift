@@ -15,9 +15,18 @@ public struct RunStudy: Sendable {
   /// The VMCSs at the steps of some trees, by the trees' ordinals.
   private(set) var snapshots: [UInt64: [VMCSSnapshot]] = [:]
 
-  /// `chosen` are ordinals of L2 exits whose trees are shown in any case.
-  public init(_ description: TraceDescription, chosen: Set<UInt64> = []) {
-    statistics = TraceStatistics(description)
+  private var repricing: Repricing?
+
+  /// `chosen` are ordinals of L2 exits whose trees are shown in any case; `costs` and `recorded` are as for
+  /// ``TraceStatistics``.
+  public init(
+    _ description: TraceDescription, chosen: Set<UInt64> = [], under costs: CostTable? = nil,
+    recorded: CostTable? = nil
+  ) {
+    statistics = TraceStatistics(description, under: costs, recorded: recorded)
+    repricing = costs.map {
+      Repricing(from: description.prices, to: $0.prices, areMemoryAccesses: description.areMemoryAccesses)
+    }
     catalogue = TreeCatalogue(statistics.prices, chosen: chosen)
   }
 
@@ -26,10 +35,16 @@ public struct RunStudy: Sendable {
   /// Takes the next event.
   public mutating func add(_ event: ExitEvent) {
     statistics.add(event)
-    catalogue.add(event)
     violations.add(event)
     operands.add(event)
+    guard var repricing else { return catalogue.add(event) }
+    self.repricing = nil
+    repricing.add(event) { catalogue.add($0) }
+    self.repricing = repricing
   }
+
+  /// Takes the page walks of the whole run.
+  public mutating func add(_ walks: PageWalks) { statistics.add(walks) }
 
   /// Takes some snapshots of a tree, before its root.
   public mutating func add(_ snapshots: TreeSnapshots) {
@@ -40,7 +55,12 @@ public struct RunStudy: Sendable {
   }
 
   /// Takes the end of the trace.
-  public mutating func finish(_ ending: TraceEnding) { statistics.finish(ending) }
+  public mutating func finish(_ ending: TraceEnding) {
+    statistics.finish(ending)
+    var last = repricing
+    repricing = nil
+    _ = last?.finish(at: 0) { catalogue.add($0) }
+  }
 
   /// The trees that a report shows: those asked for, then the examples of the shapes, the frequent shapes first.
   var shownTrees: [(shape: Int?, example: TreeExample)] {
@@ -75,6 +95,15 @@ public struct RunStudy: Sendable {
     }
     var text = statistics.text()
     if !table.rows.isEmpty { text += "\nExit trees by shape, cycles on average:\n\n" + table.rendered() }
+    let sections = RunSections(self)
+    for (title, table) in [
+      ("Distributions over the L2 exits that L1 handled", sections.distributionTable),
+      ("How fields of vmcs02 came about, for one VM entry", sections.mergeTable),
+      ("What filled ept02 by exits of L2, and why", sections.violationTable),
+      ("What exits were about", sections.subjectTable),
+    ] where !table.rows.isEmpty {
+      text += "\n\(title):\n\n" + table.rendered()
+    }
     return text
   }
 }

@@ -44,13 +44,20 @@ struct Storyboard {
       now = time
     }
     for (number, event) in steps.enumerated() {
-      run(number == 0 ? .l2 : .l1, number == 0 ? .l2 : .handlerL1, until: event.start, number)
+      // What of the time since the step before the guest did not run, other virtual CPUs did.
+      let started = event.start &- min(event.ranCycles, event.start)
+      run(event.from, .others, until: started, number)
+      run(event.from, number == 0 ? .l2 : .handlerL1, until: event.start, number)
       let parts = HostParts(event, prices)
       run(.l0, event.from == .l2 ? .switchL2 : .switchL1, until: event.start &+ parts.exit, number)
       run(.l0, .handlerL0, until: now &+ parts.handler, number)
       run(.l0, .transform, until: now &+ parts.transform, number)
       run(.l0, parts.resumed == .l2 ? .switchL2 : .switchL1, until: now &+ parts.entry, number)
-      if number > 0 { run(event.from, .idle, until: event.end, number) }
+      if number > 0 {
+        let waited = event.waitedCycles > 0 ? event.end : now
+        run(event.from, .idle, until: min(waited, now &+ event.waitedCycles), number)
+        run(event.from, .others, until: event.end, number)
+      }
     }
     if let root = steps.first, isWhole { run(.l1, .handlerL1, until: root.end, steps.count - 1) }
     return segments
@@ -58,7 +65,9 @@ struct Storyboard {
 
   /// How long the guest ran before step `number`, in cycles.
   private func ranBefore(_ number: Int) -> UInt64 {
-    segments.first { $0.step == number && $0.level != .l0 && $0.phase != .idle }.map { $0.end &- $0.start }
+    segments.first { $0.step == number && ($0.phase == .l2 || $0.phase == .handlerL1) }.map {
+      $0.end &- $0.start
+    }
       ?? 0
   }
 

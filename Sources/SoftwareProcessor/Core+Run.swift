@@ -58,7 +58,7 @@ extension Core {
     let limit = clock.pointee.instructionLimit &- clock.pointee.instructions
     let deadline = min(nonRoot.pointee.timerDeadline, clock.pointee.interruptDeadline)
     // An interrupt of L0 that has come already waits for one instruction at the most.
-    let timer = deadline > clock.pointee.cycles ? deadline &- clock.pointee.cycles : 1
+    let timer = budget(until: deadline)
     let blocking = interruptibility.intersection([.blockingBySTI, .blockingByMOVSS])
     let flags = systemFlags.intersection([.tf, .rf])
     let isStepping =
@@ -74,6 +74,8 @@ extension Core {
       return notePendingMTF()
     }
     let pendingDebug = cpu.pointee.pendingDebug
+    let start = (instructions: clock.pointee.instructions, cycles: clock.pointee.cycles)
+    defer { notePace(since: start) }
     do throws(Interruption) {
       try executeAlsoAPICWrites(budget: Int64(truncatingIfNeeded: budget))
     } catch {
@@ -116,6 +118,30 @@ extension Core {
     cpu.pointee.registers.dr6 |= cpu.pointee.pendingDebug & (DR6.bs.rawValue | 0xF)
     cpu.pointee.pendingDebug = 0
   }
+
+  /// How many instructions may run before the clock has to be compared with `deadline` again.
+  ///
+  /// Page walks take time of their own. So half of the way is gone first, at the pace of late, and then half of the rest:
+  /// the deadline is met exactly without walks, and with them not missed by more than those of a few instructions, unless
+  /// they have just become many.
+  private func budget(until deadline: UInt64) -> UInt64 {
+    let clock = cpu.pointee.machine.clock
+    guard deadline > clock.pointee.cycles else { return 1 }
+    let left = deadline &- clock.pointee.cycles
+    guard clock.pointee.walkReferenceCycles != 0, left > Self.shortWay else { return left }
+    return max(1, left / (2 &* cpu.pointee.pace))
+  }
+
+  /// Takes note of how many cycles an instruction took since `start`, page walks included.
+  private func notePace(since start: (instructions: UInt64, cycles: UInt64)) {
+    let clock = cpu.pointee.machine.clock
+    let instructions = clock.pointee.instructions &- start.instructions
+    let cycles = clock.pointee.cycles &- start.cycles
+    cpu.pointee.pace = cycles <= instructions || instructions == 0 ? 1 : cycles / instructions &+ 1
+  }
+
+  /// So many cycles before a deadline the rest of the way is gone at once.
+  private static var shortWay: UInt64 { 128 }
 
   /// Counts an instruction that completed by the delivery of its event; and a fault right behind another delivery,
   /// for else time would stand still where handlers fault in turn, and neither a timer nor a limit would end it.

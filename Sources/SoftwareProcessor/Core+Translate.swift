@@ -20,7 +20,8 @@ struct HostStructures: PagingStructures {
   let core: Core
 
   func load(_ address: PhysicalAddress<L0>) throws(ExtendedFault) -> UInt64 {
-    core.loadPhysical(address.rawValue, as: UInt64.self)
+    core.translations.pointee.references.ept &+= 1
+    return core.loadPhysical(address.rawValue, as: UInt64.self)
   }
 
   func setFlags(_ flags: UInt16, at address: PhysicalAddress<L0>) throws(ExtendedFault) {
@@ -37,10 +38,14 @@ struct GuestStructures: PagingStructures {
 
   func load(_ address: PhysicalAddress<CurrentGuest>) throws(GuestPhysicalFault) -> UInt64 {
     let host = try core.structureAddress(of: address, .read)
+    core.translations.pointee.references.guest &+= 1
     return core.loadPhysical(host, as: UInt64.self)
   }
 
   func setFlags(_ flags: UInt16, at address: PhysicalAddress<CurrentGuest>) throws(GuestPhysicalFault) {
+    // The walk that read the entry knows where it is: only here is it looked up again.
+    let references = core.translations.pointee.references
+    defer { core.translations.pointee.references = references }
     let host = try core.structureAddress(of: address, .write)
     let entry = core.loadPhysical(host, as: UInt16.self)
     core.storePhysical(entry | flags, at: host)

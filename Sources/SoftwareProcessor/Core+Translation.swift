@@ -114,7 +114,7 @@ extension Core {
       return physical
     }
     guard isCanonical(linear) else { throw raise(canonicalFault) }
-    let found = try translate(linear, access: access, privilege: privilege)
+    let found = try walk(linear, for: access, privilege: privilege, tag: tag)
     if found.physical & ~0xFFF == cpu.pointee.machine.nonRoot.pointee.virtualAPIC.accessPage {
       return try accessAPICPage(linear & 0xFFF, access, count: count)
     }
@@ -136,6 +136,38 @@ extension Core {
       cache.pointee.writes[index].tag |= holdsCode ? TranslationCache.holdsCode : 0
     }
     return found.physical
+  }
+
+  /// Translates `linear`, and counts a page walk unless one of the three tables has the page already: a processor's
+  /// TLB is not divided by kinds of access, as these tables are.
+  private func walk(
+    _ linear: UInt64, for access: MemoryAccess, privilege: Privilege, tag: UInt64
+  ) throws(Interruption) -> TranslatedAddress {
+    let cache = translations
+    let index = TranslationCache.index(linear)
+    let isKnown =
+      cache.pointee.reads[index].tag == tag || cache.pointee.fetches[index].tag == tag
+      || cache.pointee.writes[index].tag & ~TranslationCache.holdsCode == tag
+    let before = cache.pointee.references
+    do throws(Interruption) {
+      let found = try translate(linear, access: access, privilege: privilege)
+      if !isKnown { countWalk(since: before) }
+      return found
+    } catch {
+      if !isKnown { countWalk(since: before) }
+      throw error
+    }
+  }
+
+  /// Counts the page walk that has made the references since `before`, and lets the time pass that they take.
+  private func countWalk(since before: (guest: UInt64, ept: UInt64)) {
+    let now = translations.pointee.references
+    let guest = now.guest &- before.guest
+    let ept = now.ept &- before.ept
+    guard guest | ept != 0 else { return }
+    let clock = cpu.pointee.machine.clock
+    clock.pointee.cycles &+= (guest &+ ept) &* clock.pointee.walkReferenceCycles
+    clock.pointee.pageWalks?.pointee.add(guest: guest, ept: ept)
   }
 
   /// Whether `linear` is canonical, which every address is outside IA-32e mode.

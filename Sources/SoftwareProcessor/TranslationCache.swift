@@ -20,6 +20,9 @@ struct TranslationCache {
   var lowestLarge: UInt64 = .max
   var highestLarge: UInt64 = 0
 
+  /// The memory references of page walks so far: to the guest's paging structures, and to EPT's.
+  var references: (guest: UInt64, ept: UInt64) = (0, 0)
+
   /// The number of entries in each table; a power of two.
   static let count = 4096
   /// Marks a write entry whose page holds decoded code, so that the inline lookup misses.

@@ -103,12 +103,12 @@ struct ExitCounters {
   static func row(_ reason: UInt16) -> Int { min(Int(reason), reasonLimit &- 1) }
 
   @inlinable
-  func count(_ event: ExitEvent) {
-    let column = (event.from == .l2 ? 2 : 0) &+ (event.routedTo == .l1 ? 1 : 0)
-    let cell = cells + (Self.row(event.reason) &* 4 &+ column)
+  func count(_ event: UnsafeMutablePointer<ExitEvent>) {
+    let column = (event.pointee.from == .l2 ? 2 : 0) &+ (event.pointee.routedTo == .l1 ? 1 : 0)
+    let cell = cells + (Self.row(event.pointee.reason) &* 4 &+ column)
     cell.pointee.count &+= 1
-    cell.pointee.cycles &+= event.hostCycles
-    cell.pointee.spanCycles &+= event.span
+    cell.pointee.cycles &+= event.pointee.hostCycles
+    cell.pointee.spanCycles &+= event.pointee.span
   }
 
   @inlinable

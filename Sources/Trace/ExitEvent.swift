@@ -17,7 +17,7 @@ public enum ExitLevel: UInt8, CaseIterable, Comparable, Sendable {
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// One VM exit, from the moment the guest stopped to the moment the same guest ran again. A trivial value of 104
+/// One VM exit, from the moment the guest stopped to the moment the same guest ran again. A trivial value of 128
 /// bytes.
 ///
 /// An exit of L2 that is routed to L1 is the root of an *exit tree*: every exit that L1 causes until L2 runs again
@@ -29,6 +29,11 @@ public struct ExitEvent: Equatable, Sendable {
   public var end: UInt64
   /// The part of the span that L0 spent on this exit alone: the exit, its handler and the entry that ended it.
   public var hostCycles: UInt64
+  /// The virtual cycles that the guest had run since it was entered, up to the exit.
+  public var ranCycles: UInt64
+  /// The part of the span in which the whole machine waited for an event. Of several virtual CPUs, the one that goes on
+  /// then has it; so what was run, what L0 spent and what was waited add up to the virtual time over all events.
+  public var waitedCycles: UInt64
   /// The number of guest instructions retired since power-on when the exit happened.
   public var instructions: UInt64
   /// The guest RIP at the exit.
@@ -60,13 +65,16 @@ public struct ExitEvent: Equatable, Sendable {
   @inlinable
   public init(
     from: ExitLevel, reason: UInt16, routedTo: ExitLevel = .l0, start: UInt64, end: UInt64 = 0,
-    hostCycles: UInt64 = 0, instructions: UInt64 = 0, rip: UInt64 = 0, qualification: UInt64 = 0,
+    hostCycles: UInt64 = 0, ranCycles: UInt64 = 0, waitedCycles: UInt64 = 0, instructions: UInt64 = 0,
+    rip: UInt64 = 0, qualification: UInt64 = 0,
     operand: UInt64 = 0, work: ExitWork = ExitWork(), tree: UInt64 = ExitEvent.noTree, processor: UInt8 = 0,
     isFinished: Bool = true
   ) {
     self.start = start
     self.end = end
     self.hostCycles = hostCycles
+    self.ranCycles = ranCycles
+    self.waitedCycles = waitedCycles
     self.instructions = instructions
     self.rip = rip
     self.qualification = qualification

@@ -4,8 +4,19 @@ public enum TraceMode: Sendable {
   case countsOnly
   /// The first `limit` are kept in memory, the others are counted as dropped.
   case kept(limit: Int)
-  /// All are handed to `sink`, some thousands at a time; the buffer is valid during the call only.
-  case streamed(sink: @Sendable (UnsafeBufferPointer<ExitEvent>) -> Void)
+  /// All are handed over, a chunk at a time: `exchange` gets a chunk and how many events it holds, owns it from then on,
+  /// and returns an empty one, allocated for ``ExitLog/chunkCapacity`` events.
+  case handedOver(
+    exchange: @Sendable (UnsafeMutablePointer<ExitEvent>, Int) -> UnsafeMutablePointer<ExitEvent>)
+
+  /// All are handed to `sink`, some hundreds at a time; the buffer is valid during the call only.
+  public static func streamed(sink: @escaping @Sendable (UnsafeBufferPointer<ExitEvent>) -> Void) -> TraceMode
+  {
+    .handedOver { chunk, count in
+      sink(UnsafeBufferPointer(start: chunk, count: count))
+      return chunk
+    }
+  }
 }
 
 /// The log of a virtual CPU's exits, owned by it and appended to only by it.
@@ -17,8 +28,8 @@ public enum TraceMode: Sendable {
 /// ``openTree(_:)`` for an L2 exit that is reflected to L1; ``closeTree(at:finished:)`` when L2 runs again, or never
 /// will; ``finish(at:)`` at the end of the run.
 public struct ExitLog: ~Copyable {
-  /// Small enough that a chunk is still in the host's cache when a sink reads it.
-  @usableFromInline static var chunkCapacity: Int { 256 }
+  /// The events of one chunk: small enough to be in the host's cache when a sink reads it.
+  public static var chunkCapacity: Int { 512 }
 
   /// The ordinals of each processor's L2 exits begin at its number × 2 to this power.
   @usableFromInline static var processorShift: UInt64 { 48 }
@@ -33,7 +44,7 @@ public struct ExitLog: ~Copyable {
   @usableFromInline var room: Int
 
   /// The L2 exit that L1 is handling.
-  @usableFromInline var root = ExitEvent(from: .l2, reason: 0, start: 0)
+  @usableFromInline let root: UnsafeMutablePointer<ExitEvent>
   @usableFromInline var isTreeOpen = false
   /// The exits in the open tree so far, the root included.
   @usableFromInline var treeSize: UInt64 = 0
@@ -47,18 +58,21 @@ public struct ExitLog: ~Copyable {
   public init(mode: TraceMode = .countsOnly, processor: UInt8 = 0) {
     self.mode = mode
     l2Exits = UInt64(processor) << Self.processorShift
+    root = .allocate(capacity: 1)
+    root.initialize(to: ExitEvent(from: .l2, reason: 0, start: 0))
     switch mode {
     case .countsOnly:
       room = 0
       return
     case .kept(let limit): room = max(0, limit)
-    case .streamed: room = .max
+    case .handedOver: room = .max
     }
     chunk = .allocate(capacity: Self.chunkCapacity)
   }
 
   deinit {
     counters.deallocate()
+    root.deallocate()
     chunk?.deallocate()
     for chunk in full { chunk.deallocate() }
   }
@@ -69,17 +83,23 @@ public struct ExitLog: ~Copyable {
 
   /// The tree that an exit of L1 belongs to now: that of the L2 exit it is handling, or ``ExitEvent/noTree``.
   @inlinable
-  public var currentTree: UInt64 { isTreeOpen ? root.tree : ExitEvent.noTree }
+  public var currentTree: UInt64 { isTreeOpen ? root.pointee.tree : ExitEvent.noTree }
 
   /// Appends an exit that L0 has handled. The log itself numbers an exit of L2 and counts one of L1 into its tree.
   @inlinable
   public mutating func append(_ event: ExitEvent) {
     var event = event
-    if event.from == .l2 {
-      event.tree = l2Exits
+    append(&event)
+  }
+
+  /// The same, and sets the event's tree.
+  @inlinable
+  public mutating func append(_ event: UnsafeMutablePointer<ExitEvent>) {
+    if event.pointee.from == .l2 {
+      event.pointee.tree = l2Exits
       l2Exits &+= 1
     } else if isTreeOpen {
-      event.tree = root.tree
+      event.pointee.tree = root.pointee.tree
       treeSize &+= 1
     }
     emit(event)
@@ -88,8 +108,8 @@ public struct ExitLog: ~Copyable {
   /// Opens the tree of an L2 exit that is reflected to L1. Its `end` is set when the tree is closed.
   @inlinable
   public mutating func openTree(_ event: ExitEvent) {
-    root = event
-    root.tree = l2Exits
+    root.pointee = event
+    root.pointee.tree = l2Exits
     l2Exits &+= 1
     treeSize = 1
     isTreeOpen = true
@@ -99,9 +119,9 @@ public struct ExitLog: ~Copyable {
   @inlinable
   public mutating func closeTree(at now: UInt64, finished: Bool) {
     guard isTreeOpen else { return }
-    root.end = now
-    root.isFinished = finished
-    counters.countTree(root: root, hardwareExits: treeSize)
+    root.pointee.end = now
+    root.pointee.isFinished = finished
+    counters.countTree(root: root.pointee, hardwareExits: treeSize)
     emit(root)
     isTreeOpen = false
   }
@@ -109,8 +129,8 @@ public struct ExitLog: ~Copyable {
   /// Ends the log: cuts an open tree short and hands over what a stream still holds.
   public mutating func finish(at now: UInt64) {
     closeTree(at: now, finished: false)
-    guard case .streamed(let sink) = mode, let chunk, used > 0 else { return }
-    sink(UnsafeBufferPointer(start: chunk, count: used))
+    guard case .handedOver(let exchange) = mode, let chunk, used > 0 else { return }
+    self.chunk = exchange(chunk, used)
     used = 0
   }
 
@@ -133,7 +153,7 @@ public struct ExitLog: ~Copyable {
   }
 
   @inlinable
-  mutating func emit(_ event: ExitEvent) {
+  mutating func emit(_ event: UnsafeMutablePointer<ExitEvent>) {
     counters.count(event)
     guard let chunk else { return }
     guard room > 0 else {
@@ -141,7 +161,7 @@ public struct ExitLog: ~Copyable {
       return
     }
     room &-= 1
-    (chunk + used).initialize(to: event)
+    (chunk + used).initialize(to: event.pointee)
     used &+= 1
     if used == Self.chunkCapacity { turnChunk() }
   }
@@ -149,8 +169,8 @@ public struct ExitLog: ~Copyable {
   @usableFromInline
   mutating func turnChunk() {
     guard let filled = chunk else { return }
-    if case .streamed(let sink) = mode {
-      sink(UnsafeBufferPointer(start: filled, count: used))
+    if case .handedOver(let exchange) = mode {
+      chunk = exchange(filled, used)
     } else {
       full.append(filled)
       chunk = .allocate(capacity: Self.chunkCapacity)

@@ -19,11 +19,16 @@ public struct ExitWork: Equatable, Sendable {
   /// the exit before.
   public var guestReads: UInt32
   public var guestWrites: UInt32
+  /// Likewise: the misses of the processor's TLB while the guest ran to this exit, and the memory references of their
+  /// page walks.
+  public var tlbMisses: UInt32
+  public var walkReferences: UInt32
 
   @inlinable
   public init(
     vmcsReads: UInt32 = 0, vmcsWrites: UInt32 = 0, memoryAccesses: UInt32 = 0, vmptrlds: UInt32 = 0,
-    invepts: UInt32 = 0, invvpids: UInt32 = 0, guestReads: UInt32 = 0, guestWrites: UInt32 = 0
+    invepts: UInt32 = 0, invvpids: UInt32 = 0, guestReads: UInt32 = 0, guestWrites: UInt32 = 0,
+    tlbMisses: UInt32 = 0, walkReferences: UInt32 = 0
   ) {
     self.vmcsReads = vmcsReads
     self.vmcsWrites = vmcsWrites
@@ -33,9 +38,7 @@ public struct ExitWork: Equatable, Sendable {
     self.invvpids = invvpids
     self.guestReads = guestReads
     self.guestWrites = guestWrites
+    self.tlbMisses = tlbMisses
+    self.walkReferences = walkReferences
   }
-
-  /// Whether anything but VMREADs, VMWRITEs and memory accesses of L0 is counted.
-  @inlinable
-  public var hasMore: Bool { vmptrlds | invepts | invvpids | guestReads | guestWrites != 0 }
 }

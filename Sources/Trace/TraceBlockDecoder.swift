@@ -22,23 +22,24 @@ struct TraceBlockDecoder {
     if reason == TraceFormat.givenReason { reason = UInt16(truncatingIfNeeded: varint()) }
     if has(TraceFormat.Flag.processor) { context.processor = byte() }
     if has(TraceFormat.Flag.tree) { context.tree &+= signedVarint() }
-    context.end &+= varint()
+    let ran = varint()
+    let givenEnd = has(TraceFormat.Flag.end) ? signedVarint() : nil
     let givenSpan = has(TraceFormat.Flag.span) ? varint() : nil
     context.instructions &+= signedVarint()
     let rip = nextRIP(isL2: has(TraceFormat.Flag.fromL2))
     let hostCycles = varint()
-    let work = nextWork()
-    let operand = has(TraceFormat.Flag.operand) ? varint() : 0
-    let qualification = has(TraceFormat.Flag.qualification) ? varint() : 0
-    guard !failed else { return nil }
-    return ExitEvent(
+    let span = givenSpan ?? hostCycles
+    context.end &+= givenEnd ?? ran &+ span
+    var event = ExitEvent(
       from: has(TraceFormat.Flag.fromL2) ? .l2 : .l1, reason: reason,
       routedTo: has(TraceFormat.Flag.routedToL1) ? .l1 : .l0,
-      start: context.end &- (givenSpan ?? hostCycles), end: context.end, hostCycles: hostCycles,
-      instructions: context.instructions, rip: rip, qualification: qualification, operand: operand,
-      work: work,
-      tree: has(TraceFormat.Flag.inTree) ? context.tree : ExitEvent.noTree, processor: context.processor,
-      isFinished: !has(TraceFormat.Flag.unfinished))
+      start: context.end &- span, end: context.end, hostCycles: hostCycles, ranCycles: ran,
+      instructions: context.instructions, rip: rip,
+      tree: has(TraceFormat.Flag.inTree) ? context.tree : ExitEvent.noTree, processor: context.processor)
+    readWork(&event)
+    if has(TraceFormat.Flag.operand) { event.operand = varint() }
+    if has(TraceFormat.Flag.qualification) { event.qualification = varint() }
+    return failed ? nil : event
   }
 
   private mutating func nextRIP(isL2: Bool) -> UInt64 {
@@ -51,18 +52,29 @@ struct TraceBlockDecoder {
     return context.ripOfL1
   }
 
-  private mutating func nextWork() -> ExitWork {
+  private mutating func readWork(_ event: inout ExitEvent) {
+    typealias Part = TraceFormat.Part
     let reads = varint()
-    var work = ExitWork(
-      vmcsReads: UInt32(truncatingIfNeeded: reads >> 1), vmcsWrites: UInt32(truncatingIfNeeded: varint()),
-      memoryAccesses: UInt32(truncatingIfNeeded: varint()))
-    guard reads & 1 != 0 else { return work }
-    work.vmptrlds = UInt32(truncatingIfNeeded: varint())
-    work.invepts = UInt32(truncatingIfNeeded: varint())
-    work.invvpids = UInt32(truncatingIfNeeded: varint())
-    work.guestReads = UInt32(truncatingIfNeeded: varint())
-    work.guestWrites = UInt32(truncatingIfNeeded: varint())
-    return work
+    event.work.vmcsReads = UInt32(truncatingIfNeeded: reads >> 1)
+    event.work.vmcsWrites = word()
+    event.work.memoryAccesses = word()
+    guard reads & 1 != 0 else { return }
+    let parts = byte()
+    if parts & Part.vmptrlds != 0 { event.work.vmptrlds = word() }
+    if parts & Part.invalidations != 0 {
+      event.work.invepts = word()
+      event.work.invvpids = word()
+    }
+    if parts & Part.guestAccesses != 0 {
+      event.work.guestReads = word()
+      event.work.guestWrites = word()
+    }
+    if parts & Part.pageWalks != 0 {
+      event.work.tlbMisses = word()
+      event.work.walkReferences = word()
+    }
+    if parts & Part.waited != 0 { event.waitedCycles = varint() }
+    event.isFinished = parts & Part.unfinished == 0
   }
 
   // MARK: Numbers
@@ -91,6 +103,8 @@ struct TraceBlockDecoder {
     failed = true
     return 0
   }
+
+  private mutating func word() -> UInt32 { UInt32(truncatingIfNeeded: varint()) }
 
   private mutating func signedVarint() -> UInt64 {
     let value = varint()

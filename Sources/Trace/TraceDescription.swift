@@ -85,16 +85,19 @@ public struct TraceSummary: Equatable, Sendable {
   public var cycles: UInt64
   /// How the run ended.
   public var sentence: String
+  /// The page walks of the run, for a writer; a reader gets them as a block of their own.
+  public var pageWalks: PageWalks?
 
   public init(
     events: UInt64 = 0, droppedEvents: UInt64 = 0, instructions: UInt64 = 0, cycles: UInt64 = 0,
-    sentence: String = ""
+    sentence: String = "", pageWalks: PageWalks? = nil
   ) {
     self.events = events
     self.droppedEvents = droppedEvents
     self.instructions = instructions
     self.cycles = cycles
     self.sentence = sentence
+    self.pageWalks = pageWalks
   }
 }
 

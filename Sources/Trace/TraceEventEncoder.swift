@@ -18,7 +18,8 @@ struct TraceEventEncoder {
       put(signed: event.pointee.tree &- context.tree)
       context.tree = event.pointee.tree
     }
-    put(event.pointee.end &- context.end)
+    put(event.pointee.ranCycles)
+    if flags & TraceFormat.Flag.end != 0 { put(signed: event.pointee.end &- context.end) }
     context.end = event.pointee.end
     if flags & TraceFormat.Flag.span != 0 { put(event.pointee.span) }
     put(signed: event.pointee.instructions &- context.instructions)
@@ -37,7 +38,8 @@ struct TraceEventEncoder {
     var flags: UInt16 = min(event.pointee.reason, TraceFormat.givenReason) << Flag.reasonShift
     flags |= event.pointee.from == .l2 ? Flag.fromL2 : 0
     flags |= event.pointee.routedTo == .l1 ? Flag.routedToL1 : 0
-    flags |= event.pointee.isFinished ? 0 : Flag.unfinished
+    let expectedEnd = context.end &+ event.pointee.ranCycles &+ event.pointee.span
+    flags |= event.pointee.end != expectedEnd ? Flag.end : 0
     flags |= isInTree ? Flag.inTree : 0
     flags |= isInTree && event.pointee.tree != context.tree ? Flag.tree : 0
     flags |= event.pointee.span != event.pointee.hostCycles ? Flag.span : 0
@@ -60,16 +62,42 @@ struct TraceEventEncoder {
 
   @inline(__always)
   private mutating func putWork(_ event: UnsafePointer<ExitEvent>) {
-    let hasMore = event.pointee.work.hasMore
-    put(UInt64(event.pointee.work.vmcsReads) << 1 | (hasMore ? 1 : 0))
+    let parts = parts(of: event)
+    put(UInt64(event.pointee.work.vmcsReads) << 1 | (parts != 0 ? 1 : 0))
     put(UInt64(event.pointee.work.vmcsWrites))
     put(UInt64(event.pointee.work.memoryAccesses))
-    guard hasMore else { return }
-    put(UInt64(event.pointee.work.vmptrlds))
-    put(UInt64(event.pointee.work.invepts))
-    put(UInt64(event.pointee.work.invvpids))
-    put(UInt64(event.pointee.work.guestReads))
-    put(UInt64(event.pointee.work.guestWrites))
+    if parts != 0 { putParts(parts, event) }
+  }
+
+  @inline(__always)
+  private func parts(of event: UnsafePointer<ExitEvent>) -> UInt8 {
+    typealias Part = TraceFormat.Part
+    var parts: UInt8 = event.pointee.work.vmptrlds != 0 ? Part.vmptrlds : 0
+    parts |= event.pointee.work.invepts | event.pointee.work.invvpids != 0 ? Part.invalidations : 0
+    parts |= event.pointee.work.guestReads | event.pointee.work.guestWrites != 0 ? Part.guestAccesses : 0
+    parts |= event.pointee.work.tlbMisses | event.pointee.work.walkReferences != 0 ? Part.pageWalks : 0
+    parts |= event.pointee.waitedCycles != 0 ? Part.waited : 0
+    parts |= event.pointee.isFinished ? 0 : Part.unfinished
+    return parts
+  }
+
+  private mutating func putParts(_ parts: UInt8, _ event: UnsafePointer<ExitEvent>) {
+    typealias Part = TraceFormat.Part
+    put8(parts)
+    if parts & Part.vmptrlds != 0 { put(UInt64(event.pointee.work.vmptrlds)) }
+    if parts & Part.invalidations != 0 {
+      put(UInt64(event.pointee.work.invepts))
+      put(UInt64(event.pointee.work.invvpids))
+    }
+    if parts & Part.guestAccesses != 0 {
+      put(UInt64(event.pointee.work.guestReads))
+      put(UInt64(event.pointee.work.guestWrites))
+    }
+    if parts & Part.pageWalks != 0 {
+      put(UInt64(event.pointee.work.tlbMisses))
+      put(UInt64(event.pointee.work.walkReferences))
+    }
+    if parts & Part.waited != 0 { put(event.pointee.waitedCycles) }
   }
 
   @inline(__always)

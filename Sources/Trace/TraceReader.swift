@@ -8,7 +8,7 @@ public enum TraceError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .notATrace: "not a trace: expected a file that 'testudo run --trace FILE.trace' wrote"
     case .unknownVersion(let version):
-      "a trace of version \(version): this program reads version \(TraceFormat.version)"
+      "a trace of version \(version): this program reads version \(TraceFormat.version); record the run again"
     case .damagedHeader: "a trace whose header is damaged: record it again"
     }
   }
@@ -44,6 +44,8 @@ public enum TraceBlock: Equatable, Sendable {
   case events([ExitEvent])
   /// Some snapshots of one tree, all of which precede its root.
   case snapshots(TreeSnapshots)
+  /// The page walks of the whole run.
+  case pageWalks(PageWalks)
 }
 
 /// Reads a binary log of exits, block by block, in bounded memory.
@@ -56,7 +58,8 @@ public struct TraceReader: ~Copyable {
   public private(set) var ending: TraceEnding?
   private let source: (UnsafeMutableRawBufferPointer) -> Int
   private let block: UnsafeMutableRawBufferPointer
-  private var offset: UInt64
+  /// The bytes read so far.
+  public private(set) var offset: UInt64
   private var events: [ExitEvent] = []
 
   /// Reads the header.
@@ -68,7 +71,7 @@ public struct TraceReader: ~Copyable {
       throw .notATrace
     }
     let version = Self.word32(head, 8)
-    guard version <= TraceFormat.version, version > 0 else { throw .unknownVersion(version) }
+    guard version == TraceFormat.version else { throw .unknownVersion(version) }
     let count = Int(Self.word32(head, 12))
     guard count <= TraceFormat.descriptionLimit else { throw .damagedHeader }
     var rest = [UInt8](repeating: 0, count: count + 8)
@@ -126,8 +129,19 @@ public struct TraceReader: ~Copyable {
         return end(.damaged(offset: start))
       }
       return .snapshots(snapshots)
+    case TraceFormat.walkBlock: return Self.walks(UnsafeRawBufferPointer(payload)).map { .pageWalks($0) }
     default: return nil
     }
+  }
+
+  private static func walks(_ payload: UnsafeRawBufferPointer) -> PageWalks? {
+    let words = (0..<payload.count / 8).map {
+      UInt64(littleEndian: payload.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self))
+    }
+    guard let l1 = PageWalkCounts(words: words),
+      let l2 = PageWalkCounts(words: words.dropFirst(PageWalkCounts.wordCount))
+    else { return nil }
+    return PageWalks(l1: l1, l2: l2)
   }
 
   private mutating func end(_ ending: TraceEnding) -> TraceBlock? {

@@ -69,22 +69,31 @@ public struct TraceWriter: ~Copyable {
   }
 
   private func write(_ encoder: SnapshotEncoder, tree: UInt64) {
+    write(TraceFormat.snapshotBlock, encoder.bytes, count: encoder.count, tree: tree)
+  }
+
+  /// Hands out a block that has no events.
+  private func write(_ kind: UInt32, _ payload: [UInt8], count: UInt32 = 0, tree: UInt64 = 0) {
     var bytes: [UInt8] = []
-    bytes.append(littleEndian: TraceFormat.snapshotBlock)
-    bytes.append(littleEndian: UInt32(encoder.bytes.count))
-    bytes.append(littleEndian: encoder.count)
+    bytes.append(littleEndian: kind)
+    bytes.append(littleEndian: UInt32(payload.count))
+    bytes.append(littleEndian: count)
     bytes.append(littleEndian: UInt32(0))
     for word in [0, 0, tree] { bytes.append(littleEndian: word) }
     let head = bytes.withUnsafeBytes { TraceFormat.checksum($0) }
-    bytes.append(
-      littleEndian: encoder.bytes.withUnsafeBytes { TraceFormat.checksum($0, seed: head) })
-    bytes += encoder.bytes
+    bytes.append(littleEndian: payload.withUnsafeBytes { TraceFormat.checksum($0, seed: head) })
+    bytes += payload
     bytes.withUnsafeBytes(output)
   }
 
   /// Ends the file with what the run came to.
   public mutating func finish(_ summary: TraceSummary) {
     flush()
+    if let walks = summary.pageWalks {
+      var payload: [UInt8] = []
+      for word in walks.l1.words + walks.l2.words { payload.append(littleEndian: word) }
+      write(TraceFormat.walkBlock, payload)
+    }
     let sentence = summary.sentence.utf8.prefix(TraceFormat.payloadLimit / 2)
     for word in [count, summary.droppedEvents, summary.instructions, summary.cycles] {
       cursor.storeBytes(of: word.littleEndian, as: UInt64.self)

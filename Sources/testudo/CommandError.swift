@@ -21,6 +21,7 @@ struct CommandError: Error {
     case let error as ShadowedFieldListError:
       self.init(error.line == 0 ? .missingInput : .malformedInput, error.description)
     case let error as ExperimentError: self.init(error.status, error.description)
+    case let error as LinuxGuestError: self.init(.unavailable, error.description)
     case let error as MachineError: self.init(error.status, error.description)
     default: return nil
     }

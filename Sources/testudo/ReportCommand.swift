@@ -1,4 +1,6 @@
 import ArgumentParser
+import CostModel
+import Experiments
 import Glibc
 import Report
 import Trace
@@ -29,7 +31,20 @@ struct ReportCommand: ParsableCommand {
       valueName: "number"))
   var exit: [UInt64] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Price the traces again: \(CostTableCatalog.names.joined(separator: ", ")), or a YAML file.",
+      valueName: "table"),
+    transform: CostTableCatalog.table)
+  var costs: CostTable?
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
   func validate() throws {
+    guard !json || html == nil else {
+      throw ValidationError("--json and --html FILE are two forms of a report: expected one of them")
+    }
     if html == "" {
       throw ValidationError("The value of '--html <file.html>' is '': expected the path of a file")
     }
@@ -46,20 +61,24 @@ struct ReportCommand: ParsableCommand {
     let first = try study(file)
     if let other {
       let comparison = RunComparison(first, try study(other), names: (file, other))
-      try page.map { try $0.write(comparison.html()) } ?? Output.write(comparison.text())
+      try page.map { try $0.write(comparison.html()) }
+        ?? Output.write(json ? comparison.json().text(indent: 2) + "\n" : comparison.text())
     } else {
-      try page.map { try $0.write(RunPage(first).html()) } ?? Output.write(first.text())
+      try page.map { try $0.write(RunPage(first).html()) }
+        ?? Output.write(json ? first.json().text(indent: 2) + "\n" : first.text())
     }
   }
 
   private func study(_ path: String) throws -> RunStudy {
-    var input = try TraceInput(path)
-    var study = RunStudy(input.description, chosen: Set(exit))
+    var input = try TraceInput(path, isForPrograms: json)
+    var study = RunStudy(
+      input.description, chosen: Set(exit), under: costs, recorded: input.costTable)
     study.finish(
       try input.forEachBlock { block throws(CommandError) in
         switch block {
         case .events(let events): for event in events { study.add(event) }
         case .snapshots(let snapshots): study.add(snapshots)
+        case .pageWalks(let walks): study.add(walks)
         }
       })
     if let missing = exit.first(where: { !study.hasShown($0) }) {

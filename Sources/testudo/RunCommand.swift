@@ -175,7 +175,8 @@ struct RunCommand: ParsableCommand {
     let source = try GuestSource(guest)
     let options = try guestOptions(of: source)
     let watchdog = Watchdog(timeout: timeout)
-    let console = SerialConsole(file: json ? STDERR_FILENO : STDOUT_FILENO)
+    let progress = ProgressLine(isForPrograms: json)
+    let console = SerialConsole(file: json ? STDERR_FILENO : STDOUT_FILENO, progress)
     var configuration = try configuration(for: source, commandLine: options.commandLine, console: console)
     let disks = try devices.openDisks()
     devices.apply(to: &configuration, disks: disks) { console.receive($0) }
@@ -186,7 +187,7 @@ struct RunCommand: ParsableCommand {
     }
     let traceFile = try openTrace(configuration, options)
     if let traceFile {
-      configuration.trace = .streamed { traceFile.write($0) }
+      configuration.trace = traceFile.mode
       if traceVmcs > 0, !traceFile.isExport {
         configuration.recorded = TreeRecording(treesPerReason: traceVmcs) { traceFile.write($0) }
       }
@@ -196,7 +197,9 @@ struct RunCommand: ParsableCommand {
     logger.info("running", metadata: ["guest": "\(guest)", "commandLine": "\(configuration.commandLine)"])
     watchdog.guardRun { machine.requestStop($0) }
     let start = ContinuousClock.now
+    progress?.follow { [machine, progress] in machine.progress.text(after: progress?.seconds ?? 0) }
     let result = machine.run()
+    progress?.end()
     let duration = (ContinuousClock.now - start).components
     console.finish()
     let report = RunReport(

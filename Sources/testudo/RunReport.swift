@@ -1,6 +1,7 @@
 import ExitAnalysis
 import Hypervisor
 import Report
+import Trace
 
 /// A finished run as `testudo run` reports it.
 struct RunReport {
@@ -34,6 +35,7 @@ struct RunReport {
     if configuration.nested.vmcsAccess != .off { text += access + "\n" }
     text += cost + "\n"
     if result.idleCycles > 0 { text += waiting + "\n" }
+    if result.pageWalks.l1.walks | result.pageWalks.l2.walks != 0 { text += walks + "\n" }
     if result.processors.count > 1 { text += processors }
     for failure in result.entryFailures { text += Self.text(failure) }
     if result.outcome.isSuccess { text += "\(result.outcome)\n" }
@@ -71,6 +73,18 @@ struct RunReport {
       + "waited for an event"
   }
 
+  private var walks: String {
+    let parts = [ExitLevel.l1, .l2].filter { result.pageWalks[$0].walks > 0 }.map { level in
+      let counts = result.pageWalks[level]
+      let average = Double(counts.references) / Double(counts.walks)
+      return "\(grouped(counts.walks)) of \(level.name) (\(decimal(average, places: 1)) references each)"
+    }
+    let references = result.pageWalks.l1.references &+ result.pageWalks.l2.references
+    return
+      "TLB misses: \(parts.joined(separator: " and ")), whose page walks took "
+      + "\(grouped(references &* result.walkReferenceCycles)) virtual cycles"
+  }
+
   private var processors: String {
     result.processors.map { count in
       "CPU \(count.number): \(grouped(count.exits)) exits, \(grouped(count.instructions)) instructions\n"
@@ -105,9 +119,20 @@ struct RunReport {
         "writes": .unsigned(result.exitlessAccesses.writes),
         "cycles": .unsigned(result.exitlessAccesses.cycles),
       ],
+      "pageWalks": .array([walks(.l2), walks(.l1)]),
       "failedEntries": .unsigned(result.failedEntries),
       "entryFailures": .array(result.entryFailures.map(Self.json)),
       "serial": .string(String(decoding: serial, as: UTF8.self)), "serialBytes": .unsigned(serialCount),
+    ]
+  }
+
+  private func walks(_ level: ExitLevel) -> JSONValue {
+    let counts = result.pageWalks[level]
+    return [
+      "level": .string("\(level.name)"), "walks": .unsigned(counts.walks),
+      "guestReferences": .unsigned(counts.guestReferences), "eptReferences": .unsigned(counts.eptReferences),
+      "byReferences": .array(counts.byReferences.map(JSONValue.unsigned)),
+      "cycles": .unsigned(counts.references &* result.walkReferenceCycles),
     ]
   }
 
@@ -139,6 +164,16 @@ struct RunReport {
       "expected": .string(failure.expected), "section": .string(failure.section),
       "consequence": .string(failure.consequence),
     ]
+  }
+}
+
+extension RunProgress {
+  /// How far a run has come after so many seconds, for people.
+  func text(after seconds: Double) -> String {
+    let speed = Double(instructions) / max(seconds, 1e-3) / 1e6
+    return
+      "\(grouped(instructions)) instructions, \(grouped(exits)) exits, \(decimal(speed, places: 1)) MIPS, "
+      + "\(decimal(seconds, places: 0)) s"
   }
 }
 

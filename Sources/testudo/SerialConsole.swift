@@ -16,8 +16,13 @@ final class SerialConsole: @unchecked Sendable {
   /// The host's error number of the first write that failed.
   private(set) var failure: Int32?
 
-  /// A console that passes everything on to `file`.
-  init(file: Int32) { self.file = file }
+  private let progress: ProgressLine?
+
+  /// A console that passes everything on to `file`, where `progress` may have its line.
+  init(file: Int32, _ progress: ProgressLine? = nil) {
+    self.file = file
+    self.progress = progress
+  }
 
   func receive(_ byte: UInt8) {
     count &+= 1
@@ -29,6 +34,7 @@ final class SerialConsole: @unchecked Sendable {
   /// Passes on an unfinished line.
   func flush() {
     guard !buffer.isEmpty else { return }
+    progress?.erase()
     if failure == nil, !Output.write(buffer, to: file) { failure = errno }
     buffer.removeAll(keepingCapacity: true)
   }

@@ -24,13 +24,27 @@ struct StatCommand: ParsableCommand {
     transform: CostTableCatalog.table)
   var costs: CostTable?
 
+  @Flag(help: "Print which price moves the result how far, instead of everything.")
+  var sensitivity = false
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
   func run() throws {
-    var input = try TraceInput(file)
-    var statistics = TraceStatistics(input.description, under: costs)
-    statistics.finish(try input.forEach { event throws(CommandError) in statistics.add(event) })
-    try Output.write(json ? statistics.json.text(indent: 2) + "\n" : statistics.text())
+    var input = try TraceInput(file, isForPrograms: json)
+    var statistics = TraceStatistics(input.description, under: costs, recorded: input.costTable)
+    statistics.finish(
+      try input.forEachBlock { block throws(CommandError) in
+        switch block {
+        case .events(let events): for event in events { statistics.add(event) }
+        case .pageWalks(let walks): statistics.add(walks)
+        case .snapshots: break
+        }
+      })
+    let text =
+      json
+      ? statistics.json.text(indent: 2) + "\n"
+      : sensitivity ? statistics.sensitivity.table.rendered() : statistics.text()
+    try Output.write(text)
   }
 }

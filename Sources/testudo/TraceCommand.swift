@@ -33,7 +33,7 @@ struct TraceExportCommand: ParsableCommand {
   var output: String?
 
   func run() throws {
-    var input = try TraceInput(file)
+    var input = try TraceInput(file, isForPrograms: output == nil)
     let target = try makeTarget()
     var exporter = format.exporter(for: input.description)
     target.append(exporter.opening(input.description))

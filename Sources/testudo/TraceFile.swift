@@ -6,7 +6,7 @@ import Trace
 /// The file of `--trace`: exits are written as they happen, so that a long run needs no memory for them. A path that ends
 /// in `.json` gets a Chrome trace, any other the binary log.
 ///
-/// It belongs to the thread of the run.
+/// It belongs to the thread of the run; a thread of its own encodes and writes.
 final class TraceFile: @unchecked Sendable {
   let path: String
   /// Whether the file is of another tool's format.
@@ -14,6 +14,7 @@ final class TraceFile: @unchecked Sendable {
   private let output: BufferedFile
   private let description: TraceDescription
   private let sink: any TraceSink
+  private let queue: TraceQueue
 
   /// Creates the file at `path`, or opens it without a change until ``begin()``.
   init(path: String, _ description: TraceDescription) throws(CommandError) {
@@ -26,26 +27,36 @@ final class TraceFile: @unchecked Sendable {
         "\(path): cannot create the trace: \(Output.reason(errno)): expected a path in a writable directory")
     }
     output = BufferedFile(file)
-    sink =
+    let sink: any TraceSink =
       path.hasSuffix(".json") ? ExportSink(output, description) : BinarySink(output, description)
+    self.sink = sink
+    queue = TraceQueue { piece in
+      switch piece {
+      case .events(let chunk, let count): sink.write(UnsafeBufferPointer(start: chunk, count: count))
+      case .snapshots(let snapshots): sink.write(snapshots)
+      }
+    }
   }
 
   /// Empties the file and begins the trace: to be called when nothing can keep the run from beginning.
   func begin() {
     output.truncate()
     sink.begin()
+    queue.begin()
   }
 
-  func write(_ events: UnsafeBufferPointer<ExitEvent>) { sink.write(events) }
+  /// What a run's log does with its events.
+  var mode: TraceMode { .handedOver { [queue] in queue.exchange($0, $1) } }
 
-  func write(_ snapshots: TreeSnapshots) { sink.write(snapshots) }
+  func write(_ snapshots: TreeSnapshots) { queue.put(.snapshots(snapshots)) }
 
   /// Ends the file with what the run came to. Throws if any of it could not be written.
   func finish(_ result: RunResult) throws(CommandError) {
+    queue.finish()
     sink.finish(
       TraceSummary(
         droppedEvents: result.droppedEvents, instructions: result.instructions, cycles: result.virtualCycles,
-        sentence: "\(result.outcome)"))
+        sentence: "\(result.outcome)", pageWalks: result.pageWalks))
     output.flush()
     if let failure = output.failure {
       throw CommandError(
@@ -55,7 +66,8 @@ final class TraceFile: @unchecked Sendable {
 }
 
 /// What makes bytes of exits.
-private protocol TraceSink {
+/// It is used by one thread at a time.
+private protocol TraceSink: AnyObject, Sendable {
   func begin()
   func write(_ events: UnsafeBufferPointer<ExitEvent>)
   func write(_ snapshots: TreeSnapshots)
@@ -63,7 +75,7 @@ private protocol TraceSink {
 }
 
 /// The binary log. Each block reaches the file as it is full.
-private final class BinarySink: TraceSink {
+private final class BinarySink: TraceSink, @unchecked Sendable {
   private let output: BufferedFile
   private let description: TraceDescription
   private var writer: TraceWriter?
@@ -86,7 +98,7 @@ private final class BinarySink: TraceSink {
 }
 
 /// An export made while the run goes on.
-private final class ExportSink: TraceSink {
+private final class ExportSink: TraceSink, @unchecked Sendable {
   private let output: BufferedFile
   private let description: TraceDescription
   private var export: any TraceExport

@@ -47,6 +47,43 @@ import Testing
     }
   }
 
+  @Test func aReportForProgramsHasWhatTheTextHas() throws {
+    try Self.withTraces { folder in
+      let report = try Command.run(["report", "off.trace", "--json"], in: folder).json()
+      #expect(report["schema"] as? String == "testudo.study/1")
+      let reasons = try #require(report["reasons"] as? [[String: Any]])
+      #expect(reasons.first?["reason"] as? String == "CPUID")
+      #expect(reasons.first?["trees"] as? Int == 40)
+      let merge = try #require(report["merge"] as? [String: Any])
+      #expect((merge["entries"] as? Int ?? 0) > 0)
+      let text = try Command.run(["report", "off.trace"], in: folder).output
+      for word in ["Distributions", "How fields of vmcs02 came about", "What exits were about"] {
+        #expect(text.contains(word), "\(word)")
+      }
+      let both = try Command.run(["report", "off.trace", "on.trace", "--json"], in: folder).json()
+      #expect(both["schema"] as? String == "testudo.comparison/1")
+    }
+  }
+
+  /// Under another table the counts are the same and the cycles are not.
+  @Test func aReportCanBePricedAgain() throws {
+    try Self.withTraces { folder in
+      let reports = try [[], ["--costs", "haswell"]].map {
+        try Command.run(["report", "off.trace", "--json"] + $0, in: folder).json()
+      }
+      let shapes = reports.map { ($0["shapes"] as? [[String: Any]])?.first ?? [:] }
+      #expect(shapes[0]["trees"] as? Int == shapes[1]["trees"] as? Int)
+      #expect(shapes[0]["cycles"] as? Int ?? 0 > shapes[1]["cycles"] as? Int ?? .max)
+      let stat = try Command.run(["stat", "off.trace", "--json", "--costs", "haswell"], in: folder).json()
+      let statistics = reports[1]["statistics"] as? [String: Any]
+      #expect(stat["virtualCycles"] as? Int == statistics?["virtualCycles"] as? Int)
+      let tree = try #require(stat["perL2Exit"] as? [String: Any])
+      #expect(
+        tree["cycles"] as? Int
+          == reports[1]["reasons"].flatMap { ($0 as? [[String: Any]])?.first?["cycles"] as? Int })
+    }
+  }
+
   /// The bars of a storyboard follow each other from L2's resumption to the next without a gap, and each step's work is
   /// what it cost L0.
   @Test func theStoryboardIsComplete() throws {

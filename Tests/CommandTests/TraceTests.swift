@@ -47,6 +47,57 @@ import Testing
     }
   }
 
+  /// With several virtual CPUs: the phases of the whole and of each CPU add up to the run's virtual time, and the trees are
+  /// the run's.
+  @Test func statOfSeveralProcessorsAddsUpToTheRun() throws {
+    try TemporaryFolder.with { folder in
+      let result = try Command.run(
+        ["run", "minimal", "--iterations", "50", "--cpus", "3", "--json", "--trace", "run.trace"], in: folder)
+      #expect(result.status == 0, "\(result.errors)")
+      let run = try result.json()
+      let stat = try Command.run(["stat", "run.trace", "--json"], in: folder).json()
+      let cycles = try #require(run["virtualCycles"] as? Int)
+      let phases = try #require(stat["phases"] as? [String: Int])
+      #expect(phases.values.reduce(0, +) == cycles)
+      #expect(phases["idle"] == run["idleCycles"] as? Int)
+      for own in try #require(stat["processors"] as? [[String: Int]]) {
+        #expect(own.values.reduce(0, +) == cycles)
+      }
+      let trees = try #require(stat["multiplication"] as? [String: Any])
+      let runTrees = try #require(run["multiplication"] as? [String: Any])
+      #expect(trees["hardwareExits"] as? Int == runTrees["hardwareExits"] as? Int)
+      #expect(trees["l2Exits"] as? Int == 50)
+    }
+  }
+
+  /// What one L2 exit is made of: counts times prices, and instructions, is what it took.
+  @Test func theArithmeticOfAnExitIsExact() throws {
+    try Self.withTrace { folder, run in
+      let stat = try Command.run(["stat", "run.trace", "--json"], in: folder).json()
+      let sums = try #require(stat["perL2Exit"] as? [String: Any])
+      let counts = try #require(sums["counts"] as? [String: Int])
+      let prices = try #require(stat["prices"] as? [String: [String: Int]])
+      let paid = counts.reduce(0) { $0 + $1.value * (prices[$1.key]?["price"] ?? 0) }
+      #expect(sums["trees"] as? Int == 50)
+      #expect(paid + (sums["instructionsAndIdle"] as? Int ?? 0) == sums["cycles"] as? Int)
+      #expect(paid > (sums["instructionsAndIdle"] as? Int ?? 0))
+      let walks = try #require(stat["pageWalks"] as? [[String: Any]])
+      let runWalks = try #require(run["pageWalks"] as? [[String: Any]])
+      #expect(walks.map { $0["byReferences"] as? [Int] } == runWalks.map { $0["byReferences"] as? [Int] })
+      #expect(walks.allSatisfy { ($0["walks"] as? Int ?? 0) > 0 })
+    }
+  }
+
+  @Test func theSensitivityNamesTheDearestPriceFirst() throws {
+    try Self.withTrace { folder, _ in
+      let lines = try Command.run(["stat", "run.trace", "--sensitivity"], in: folder).output.split(
+        separator: "\n")
+      #expect(lines.count > 5)
+      #expect(lines[2].hasPrefix("vmExit"))
+      #expect(lines[2].contains("derived"))
+    }
+  }
+
   @Test(arguments: ["chrome", "perfetto", "csv", "kvm"])
   func everyFormatIsWritten(_ format: String) throws {
     try Self.withTrace { folder, _ in

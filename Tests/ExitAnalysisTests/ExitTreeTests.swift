@@ -9,7 +9,8 @@ private func sampleLog() -> ExitLog {
   var now: UInt64 = 0
   func event(_ reason: ExitReason, from level: ExitLevel, to route: ExitLevel) -> ExitEvent {
     let event = ExitEvent(
-      from: level, reason: reason.rawValue, routedTo: route, start: now, end: now + 30, hostCycles: 30)
+      from: level, reason: reason.rawValue, routedTo: route, start: now, end: now + 30, hostCycles: 30,
+      ranCycles: 5)
     now += 30
     return event
   }

@@ -9,13 +9,12 @@ import VMX
 
   private static func exit(
     _ reason: ExitReason, from level: ExitLevel, at start: UInt64, _ work: ExitWork = ExitWork(),
-    to route: ExitLevel = .l0, tree: UInt64 = ExitEvent.noTree
+    to route: ExitLevel = .l0, tree: UInt64 = ExitEvent.noTree, ran: UInt64 = 0, on processor: UInt8 = 0
   ) -> ExitEvent {
     let cycles = prices.exit(work)
     return ExitEvent(
       from: level, reason: reason.rawValue, routedTo: route, start: start, end: start + cycles,
-      hostCycles: cycles,
-      work: work, tree: tree)
+      hostCycles: cycles, ranCycles: ran, work: work, tree: tree, processor: processor)
   }
 
   /// A run of every kind of time: L1 alone, L2, a tree, an exit that L0 keeps, a wait; told by hand.
@@ -26,20 +25,21 @@ import VMX
     let switches = own.vmExit + own.vmEntry
     var events: [ExitEvent] = []
     // L1 runs 100 cycles, and enters L2.
-    let launch = Self.exit(.vmlaunch, from: .l1, at: 100, transformWork)
+    let launch = Self.exit(.vmlaunch, from: .l1, at: 100, transformWork, ran: 100)
     events.append(launch)
     // L2 runs 40 cycles; L0 keeps an EPT violation.
-    let kept = Self.exit(.eptViolation, from: .l2, at: launch.end + 40, ExitWork(memoryAccesses: 8))
+    let kept = Self.exit(.eptViolation, from: .l2, at: launch.end + 40, ExitWork(memoryAccesses: 8), ran: 40)
     events.append(kept)
     // L2 runs 50 cycles; L1 handles a CPUID: 30 cycles, a VMREAD, 20 cycles, VMRESUME.
-    var root = Self.exit(.cpuid, from: .l2, at: kept.end + 50, transformWork, to: .l1, tree: 1)
-    let vmread = Self.exit(.vmread, from: .l1, at: root.end + 30, tree: 1)
-    let resume = Self.exit(.vmresume, from: .l1, at: vmread.end + 20, transformWork, tree: 1)
+    var root = Self.exit(.cpuid, from: .l2, at: kept.end + 50, transformWork, to: .l1, tree: 1, ran: 50)
+    let vmread = Self.exit(.vmread, from: .l1, at: root.end + 30, tree: 1, ran: 30)
+    let resume = Self.exit(.vmresume, from: .l1, at: vmread.end + 20, transformWork, tree: 1, ran: 20)
     root.end = resume.end
     events += [vmread, resume, root]
     // L2 runs 60 cycles and waits 500 in a HLT that L0 keeps.
-    var halt = Self.exit(.hlt, from: .l2, at: root.end + 60)
+    var halt = Self.exit(.hlt, from: .l2, at: root.end + 60, ran: 60)
     halt.end += 500
+    halt.waitedCycles = 500
     events.append(halt)
     // L2 runs 70 cycles to the end.
     var phases = PhaseBreakdown(own)
@@ -59,7 +59,7 @@ import VMX
   }
 
   @Test func aTreeThatTheEndCutsShortCountsForL1() {
-    var root = Self.exit(.cpuid, from: .l2, at: 10, to: .l1, tree: 0)
+    var root = Self.exit(.cpuid, from: .l2, at: 10, to: .l1, tree: 0, ran: 10)
     root.end += 25
     root.isFinished = false
     var phases = PhaseBreakdown(Self.prices)
@@ -68,6 +68,37 @@ import VMX
     #expect(phases[.l2] == 10)
     #expect(phases[.handlerL1] == 25)
     #expect(phases.total == root.end)
+  }
+
+  /// Two virtual CPUs take turns, and their logs come one after the other: the times of each are its own, and what an exit
+  /// spans of the other's turn is nobody's.
+  @Test func eachOfTwoProcessorsHasItsTime() {
+    let own = Self.prices
+    let turn = own.vmExit + own.vmEntry + own.handlerBase
+    // CPU 0 runs 100 in L1 and exits; CPU 1 runs 70 in L2 to an exit that L0 keeps, then CPU 0 goes on for 30; then both
+    // wait for 400, and CPU 1 is woken and runs 55 to the end.
+    var first = Self.exit(.externalInterrupt, from: .l1, at: 100, ran: 100)
+    first.end = 100 + 70 + turn
+    let halt = Self.exit(.hlt, from: .l1, at: first.end + 30, ran: 30)
+    var second = Self.exit(.hlt, from: .l2, at: 170, ran: 70, on: 1)
+    second.end = halt.start + 400 + turn
+    second.waitedCycles = 400
+    var cut = halt
+    cut.isFinished = false
+    cut.end = second.end + 55 + turn
+    var phases = PhaseBreakdown(own)
+    for event in [second, first, cut] { phases.add(event) }
+    phases.finish(at: cut.end)
+    #expect(phases.total == cut.end)
+    #expect(phases[.l1] == 130)
+    #expect(phases[.l2] == 70 + 55)
+    #expect(phases[.idle] == 400)
+    #expect(phases[.others] == 0)
+    let processors = phases.processors
+    #expect(processors.map(\.total) == [cut.end, cut.end])
+    #expect(processors.map { $0[.l1] } == [130, 0])
+    #expect(processors.map { $0[.l2] } == [0, 125])
+    #expect(processors[0][.others] == 125 + 400 + turn)
   }
 
   /// Whatever the events are, as in a trace that somebody made up, nothing traps.
@@ -79,7 +110,8 @@ import VMX
           phases.add(
             ExitEvent(
               from: .l2, reason: 0xFFFF, routedTo: route, start: start, end: end, hostCycles: .max,
-              work: ExitWork(vmcsReads: .max, vmptrlds: .max), tree: .max))
+              ranCycles: .max, waitedCycles: .max, work: ExitWork(vmcsReads: .max, vmptrlds: .max),
+              tree: .max, processor: .max))
         }
       }
     }

@@ -18,17 +18,19 @@ import VMX
       _ reason: ExitReason, _ level: ExitLevel, after cycles: UInt64, _ work: ExitWork, wait: UInt64 = 0,
       to route: ExitLevel = .l0, tree: UInt64 = ExitEvent.noTree
     ) -> ExitEvent {
-      let start = now + cycles + prices.guestAccesses(work, areMemoryAccesses: false)
+      let ran = cycles + prices.guestWork(work, areMemoryAccesses: false)
+      let start = now + ran
       let host = prices.exit(work)
       now = start + host + wait
       return ExitEvent(
         from: level, reason: reason.rawValue, routedTo: route, start: start, end: now, hostCycles: host,
-        work: work,
+        ranCycles: ran, waitedCycles: wait, work: work,
         tree: tree)
     }
     let launch = exit(
       .vmlaunch, .l1, after: 100, ExitWork(vmcsReads: 3, vmptrlds: 1, guestReads: 1, guestWrites: 1))
-    let kept = exit(.hlt, .l2, after: 40, ExitWork(memoryAccesses: 4), wait: 300)
+    let kept = exit(
+      .hlt, .l2, after: 40, ExitWork(memoryAccesses: 4, tlbMisses: 2, walkReferences: 38), wait: 300)
     var root = exit(.cpuid, .l2, after: 50, ExitWork(vmcsWrites: 9, vmptrlds: 1), to: .l1, tree: 1)
     let inner = exit(.invept, .l1, after: 30, ExitWork(invepts: 2, invvpids: 1), tree: 1)
     let resume = exit(.vmresume, .l1, after: 20, ExitWork(vmptrlds: 1, guestReads: 5), tree: 1)
@@ -64,12 +66,13 @@ import VMX
     let priced = CostItem.allCases.reduce(UInt64(0)) { $0 + work[$1] * Self.new.cycles($1) }
     let host = run.events.reduce(UInt64(0)) { $0 + $1.hostCycles }
     let accesses = run.events.reduce(UInt64(0)) {
-      $0 + Self.new.guestAccesses($1.work, areMemoryAccesses: false)
+      $0 + Self.new.guestWork($1.work, areMemoryAccesses: false)
     }
     #expect(priced == host + accesses)
     #expect(work[.vmExit] == 5)
     #expect(work[.vmread] == 3 + 6)
     #expect(work[.invept] == 2)
+    #expect(work[.pageWalkReference] == 38)
   }
 
   /// A tree whose root never comes, as when a trace is cut, is told all the same.
@@ -80,5 +83,34 @@ import VMX
     for event in events { repricing.add(event) { _ in told += 1 } }
     _ = repricing.finish(at: 1) { _ in told += 1 }
     #expect(told == 4)
+  }
+
+  /// What an L2 exit that L1 handles is paid for, and what L1 ran and waited, is all that it took.
+  @Test func theWorkOfTreesAddsUp() {
+    var work = TreeWork(areMemoryAccesses: false)
+    for event in Self.run(Self.new).events { work.add(event) }
+    #expect(work.trees == 1)
+    #expect(work.work[.vmExit] == 3)
+    #expect(work.work[.vmread] == 5)
+    #expect(work.rest(Self.new) == 30 + 20)
+    #expect(work.work.cycles(Self.new) + work.rest(Self.new) == work.span)
+  }
+
+  /// Of two virtual CPUs whose logs come in pieces, each is told as if it were alone.
+  @Test func piecesOfOtherProcessorsDoNotDisturb() {
+    let recorded = Self.run(Self.old)
+    let expected = Self.run(Self.new).events
+    var repricing = Repricing(from: Self.old, to: Self.new, areMemoryAccesses: false)
+    var told: [[ExitEvent]] = [[], []]
+    for event in recorded.events {
+      for processor: UInt8 in [0, 1] {
+        var event = event
+        event.processor = processor
+        repricing.add(event) { told[Int($0.processor)].append($0) }
+      }
+    }
+    _ = repricing.finish(at: recorded.end) { told[Int($0.processor)].append($0) }
+    #expect(told[0] == expected)
+    #expect(told[1].map(\.end) == expected.map(\.end))
   }
 }

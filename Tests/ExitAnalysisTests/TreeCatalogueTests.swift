@@ -19,13 +19,14 @@ import VMX
     func event(_ level: ExitLevel, _ reason: ExitReason, _ route: ExitLevel, tree: UInt64) -> ExitEvent {
       let work = ExitWork(
         vmcsReads: UInt32(next(9)), vmcsWrites: UInt32(next(9)), vmptrlds: reason == .vmresume ? 1 : 0)
-      now += next(50)
+      let ran = next(50)
+      now += ran
       let start = now
       now += prices.exit(work)
       return ExitEvent(
         from: level, reason: reason.rawValue, routedTo: route, start: start, end: now,
         hostCycles: now - start,
-        work: work, tree: tree, processor: processor)
+        ranCycles: ran, work: work, tree: tree, processor: processor)
     }
     for number in 0..<UInt64(trees) {
       let tree = number | UInt64(processor) << 48
@@ -83,6 +84,26 @@ import VMX
     let expected = Self.catalogue(logs[0] + logs[1])
     #expect(mixed.shapes.map(\.text) == expected.shapes.map(\.text))
     #expect(mixed.shapes.map(\.span.total) == expected.shapes.map(\.span.total))
+  }
+
+  /// So do the sums and the trees kept in memory.
+  @Test func totalsOfSeveralProcessorsAreTheirSums() {
+    let logs = [Self.events(200, seed: 3), Self.events(200, seed: 4, processor: 1)]
+    var mixed: [ExitEvent] = []
+    for start in stride(from: 0, to: logs.map(\.count).max() ?? 0, by: 5) {
+      for log in logs { mixed += log.dropFirst(start).prefix(5) }
+    }
+    var totals = TreeTotals()
+    var alone = [TreeTotals(), TreeTotals()]
+    for event in mixed { totals.add(event) }
+    for (number, log) in logs.enumerated() { for event in log { alone[number].add(event) } }
+    let sum = alone.reduce(UInt64(0)) { $0 + $1.multiplication.hardwareExits }
+    #expect(totals.multiplication.l2Exits == 400)
+    #expect(totals.multiplication.hardwareExits == sum)
+    #expect(totals.reasons.reduce(0) { $0 + $1.exits.total } == sum)
+    let trees = ExitTree.trees(in: mixed)
+    #expect(trees.reduce(0) { $0 + UInt64($1.size) } == sum)
+    #expect(trees.allSatisfy { tree in tree.children.allSatisfy { $0.processor == tree.root.processor } })
   }
 
   @Test func aTreeWithSnapshotsIsTheTypicalOne() {

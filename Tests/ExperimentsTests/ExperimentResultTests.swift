@@ -1,18 +1,36 @@
+import CostModel
 import Experiments
 import ExitAnalysis
 import Foundation
 import Hypervisor
 import Report
 import Testing
+import Trace
+import VMX
 
 @Suite struct ExperimentResultTests {
+  /// Ten trees of `exits` hardware exits and 1,234 cycles together.
+  private static func trees(exits: Int) -> TreeWork {
+    var trees = TreeWork(areMemoryAccesses: false)
+    for tree in 0..<UInt64(10) {
+      for _ in 1..<exits {
+        trees.add(ExitEvent(from: .l1, reason: ExitReason.vmread.rawValue, start: 0, tree: tree))
+      }
+      trees.add(
+        ExitEvent(
+          from: .l2, reason: ExitReason.cpuid.rawValue, routedTo: .l1, start: 0, end: tree < 4 ? 124 : 123,
+          tree: tree))
+    }
+    return trees
+  }
+
   static func result() throws -> ExperimentResult {
     let manifest = try Manifest(yaml: ManifestTests.text, file: "m.yaml")
     let measurements = manifest.cases.enumerated().map { index, test in
       Measurement(
         test: test, iterations: 10,
-        multiplication: Multiplication(l2Exits: 10, hardwareExits: UInt64(10 * (index + 1))),
-        spanCycles: 1234, instructions: 5, virtualCycles: 6, sync: SyncCounts())
+        trees: Self.trees(exits: index + 1), predictedCycles: 7, instructions: 5, virtualCycles: 6,
+        sync: SyncCounts())
     }
     return ExperimentResult(manifest: manifest, measurements: measurements)
   }
@@ -24,6 +42,25 @@ import Testing
     #expect(
       csv.rows[3].prefix(8) == ["minimal", "io", "hardware", "10", "10", "40", "4.000", "123.4"])
     #expect(CSVTable(text: csv.text) == csv)
+  }
+
+  /// Counts times prices is what the trees took, exactly, in each recorded result and in a run.
+  @Test func thePredictionIsTheMeasurement() throws {
+    for folder in ExperimentFolder.all(under: ExperimentFolderTests.root) {
+      let recorded = try #require(folder.recordedResult())
+      let columns = try ["predicted_cycles", "tree_cycles"].map { name in
+        try #require(recorded.header.firstIndex(of: name), "\(folder.name) \(name)")
+      }
+      for row in recorded.rows { #expect(row[columns[0]] == row[columns[1]], "\(folder.name): \(row)") }
+    }
+    for measurement in try ExperimentRun(try Manifest(yaml: ManifestTests.text, file: "m.yaml"))
+      .measurements()
+    {
+      #expect(measurement.trees.trees == 10)
+      #expect(measurement.predictedCycles == measurement.trees.span)
+      let prices = CostTable.reference.prices
+      #expect(measurement.trees.work.cycles(prices) < measurement.trees.span)
+    }
   }
 
   @Test func tableHasARowPerWorkload() throws {

@@ -28,6 +28,15 @@ import Testing
       ])
   }
 
+  @Test func linuxHasAKernel() throws {
+    let text = Self.text.replacing("guest: minimal", with: "guest: linux-kvm\nkernel: 6.1.0-nowhere")
+    let manifest = try Manifest(yaml: text, file: "folder/m.yaml")
+    #expect(manifest.linux == LinuxGuest(release: "6.1.0-nowhere", folder: "folder"))
+    #expect(manifest.linux?.isThere == false)
+    let error = #expect(throws: LinuxGuestError.self) { try ExperimentRun(manifest).measurements() }
+    #expect(error?.problem.contains("6.1.0-nowhere/vmlinuz: is missing") == true)
+  }
+
   /// Each mistake is told with its file, line, field and what was expected.
   @Test(arguments: [
     (
@@ -53,6 +62,11 @@ import Testing
       "m.yaml:8: memory: expected a multiple of 4096 bytes from 2M to 1T, found 1M"
     ),
     ("plot: hardware", "plot: soft", "m.yaml:9: plot: expected one of"),
+    ("guest: minimal", "guest: linux-kvm", "m.yaml: kernel: the field is missing"),
+    (
+      "guest: minimal", "guest: minimal\nkernel: 6.1",
+      "m.yaml:5: kernel: only the guest linux-kvm has a kernel"
+    ),
     ("question: How many?", "question: [", "m.yaml:"),
     ("schema: testudo.experiment/1\n", "- 1\n", "m.yaml:"),
   ])

@@ -68,15 +68,17 @@ struct GoldenCase: CustomTestStringConvertible {
     #expect(multiplication.l2Exits == (golden.workload == "none" ? 0 : golden.iterations))
     #expect(multiplication.hardwareExits == run.trees.reduce(0) { $0 + UInt64($1.size) })
     #expect(result.exits.reduce(0) { $0 + $1.count } == UInt64(result.events.count))
+    let walks = result.pageWalks.l1.references + result.pageWalks.l2.references
     #expect(
       result.virtualCycles
-        == result.instructions + result.exitlessAccesses.cycles + result.exits.reduce(0) { $0 + $1.cycles })
+        == result.instructions + result.exitlessAccesses.cycles + result.exits.reduce(0) { $0 + $1.cycles }
+        + walks * CostTable.reference.prices.pageWalkReference)
     for tree in run.trees {
       let last = try #require(tree.children.last)
       #expect(tree.hostCycles + tree.guestHypervisorCycles == tree.inclusiveCycles)
       let prices = CostTable.reference.prices
       let accesses = tree.children.reduce(UInt64(0)) {
-        $0 + prices.guestAccesses($1.work, areMemoryAccesses: golden.access.isMemoryAccess)
+        $0 + prices.guestWork($1.work, areMemoryAccesses: golden.access.isMemoryAccess)
       }
       #expect(last.instructions - tree.root.instructions + accesses == tree.guestHypervisorCycles)
     }

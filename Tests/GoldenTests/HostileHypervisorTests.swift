@@ -32,7 +32,8 @@ import Trace
       refused += Int(result.failedEntries)
       #expect(
         result.virtualCycles
-          == result.instructions + result.exitlessAccesses.cycles + result.exits.reduce(0) { $0 + $1.cycles })
+          == result.instructions + result.exitlessAccesses.cycles + result.exits.reduce(0) { $0 + $1.cycles }
+          + (result.pageWalks.l1.references + result.pageWalks.l2.references) * result.walkReferenceCycles)
     }
     // The seeds are such that both happen often; else this would test little.
     #expect(entered > 30)

@@ -40,7 +40,9 @@ import VMX
     #expect(run.result.idleCycles < 3 * milliseconds)
     #expect(run.result.idleCycles > 29 * milliseconds / 10)
     let charged = run.result.exits.reduce(0) { $0 + $1.cycles }
-    #expect(run.result.virtualCycles == run.result.instructions + charged + run.result.idleCycles)
+    let references = run.result.pageWalks.l1.references + run.result.pageWalks.l2.references
+    let walks = references * run.result.walkReferenceCycles
+    #expect(run.result.virtualCycles == run.result.instructions + charged + run.result.idleCycles + walks)
   }
 
   @Test func waitingIsDeterministic() throws {

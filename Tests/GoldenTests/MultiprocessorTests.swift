@@ -1,3 +1,5 @@
+import CostModel
+import ExitAnalysis
 import Hypervisor
 import Testing
 import Trace
@@ -52,6 +54,28 @@ import VMX
     }
     #expect(runs[0].result.events == runs[1].result.events)
     #expect(runs[0].result.virtualCycles == runs[1].result.virtualCycles)
+  }
+
+  /// The phases of a run of several processors add up to its virtual time, and each processor's own are the instructions
+  /// that it retired, and its page walks.
+  @Test func phasesOfSeveralProcessorsAddUp() throws {
+    let run = try runAssembly(".set COUNT, 3\n" + Self.counting) { $0.processorCount = 4 }
+    let result = run.result
+    let prices = CostTable.reference.prices
+    var phases = PhaseBreakdown(prices)
+    // The log of each processor comes after that of the one before.
+    for event in result.events { phases.add(event) }
+    phases.finish(at: result.virtualCycles)
+    #expect(phases.total == result.virtualCycles)
+    #expect(phases[.idle] == result.idleCycles)
+    #expect(phases.processors.count == 4)
+    for (own, count) in zip(phases.processors, result.processors) {
+      #expect(own.total == result.virtualCycles)
+      let references = result.events.reduce(UInt64(0)) {
+        $0 + (Int($1.processor) == count.number ? UInt64($1.work.walkReferences) : 0)
+      }
+      #expect(own[.l1] == count.instructions + references * prices.pageWalkReference)
+    }
   }
 
   /// Two processors take a lock in turn, each thousand times; nothing is lost, and nobody starves.

@@ -21,8 +21,8 @@ private final class Received: Sendable {
 }
 
 @Suite struct ExitLogTests {
-  @Test func anEventIsATrivialValueOf104Bytes() {
-    #expect(MemoryLayout<ExitEvent>.stride == 104)
+  @Test func anEventIsATrivialValueOf128Bytes() {
+    #expect(MemoryLayout<ExitEvent>.stride == 128)
     #expect(_isPOD(ExitEvent.self))
   }
 

@@ -68,6 +68,7 @@ import VMX
       switch block {
       case .events(let more): events += more
       case .snapshots(let more): snapshots[more.tree, default: []] += more.snapshots
+      case .pageWalks: break
       }
     }
     return (events, snapshots, reader.ending)

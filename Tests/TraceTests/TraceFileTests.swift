@@ -62,13 +62,15 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
     ExitEvent(
       from: next() & 1 == 0 ? .l1 : .l2, reason: UInt16(truncatingIfNeeded: next()),
       routedTo: next() & 1 == 0 ? .l0 : .l1, start: next(), end: next(), hostCycles: next(),
-      instructions: next(), rip: next(), qualification: next(), operand: next(),
+      ranCycles: next(), waitedCycles: next(), instructions: next(), rip: next(), qualification: next(),
+      operand: next(),
       work: ExitWork(
         vmcsReads: UInt32(truncatingIfNeeded: next()), vmcsWrites: UInt32(truncatingIfNeeded: next()),
         memoryAccesses: UInt32(truncatingIfNeeded: next()), vmptrlds: UInt32(truncatingIfNeeded: next()),
         invepts: UInt32(truncatingIfNeeded: next()), invvpids: UInt32(truncatingIfNeeded: next()),
         guestReads: UInt32(truncatingIfNeeded: next()),
-        guestWrites: UInt32(truncatingIfNeeded: next())),
+        guestWrites: UInt32(truncatingIfNeeded: next()), tlbMisses: UInt32(truncatingIfNeeded: next()),
+        walkReferences: UInt32(truncatingIfNeeded: next())),
       tree: next(), processor: UInt8(truncatingIfNeeded: next()), isFinished: next() & 1 == 0)
   }
 }
@@ -86,7 +88,8 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
       let start = UInt64(number) * 2_760
       return ExitEvent(
         from: .l1, reason: ExitReason.vmread.rawValue, start: start, end: start + 2_724, hostCycles: 2_724,
-        instructions: UInt64(number) * 5, rip: 0x10_0D4D + UInt64(number % 4) * 8, operand: 0x4402,
+        ranCycles: 36, instructions: UInt64(number) * 5, rip: 0x10_0D4D + UInt64(number % 4) * 8,
+        operand: 0x4402,
         work: ExitWork(vmcsReads: 9, vmcsWrites: 2, memoryAccesses: 1), tree: UInt64(number / 8))
     }
     #expect(written(events).count < 20 * events.count)
@@ -129,6 +132,63 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
     #expect(counts.count > 2)
   }
 
+  /// The same at every byte of a small trace that has a block of each kind.
+  @Test func everyCutOfASmallTraceIsReadUpToItsLastWholeBlock() throws {
+    let events = randomEvents(30, seed: 4)
+    let file = TraceBytes()
+    var ends: [(bytes: Int, events: Int)] = []
+    var writer = TraceWriter(TraceDescription([.init("guest", "small")])) { file.append($0) }
+    ends.append((file.bytes.count, 0))
+    for (number, event) in events.enumerated() {
+      writer.append(event)
+      if number % 10 == 9 {
+        writer.append(TreeSnapshots(tree: 1, snapshots: [Self.snapshot]))
+        ends.append((file.bytes.count, number - 9))
+        writer.flush()
+        ends.append((file.bytes.count, number + 1))
+      }
+    }
+    writer.finish(TraceSummary(sentence: "done", pageWalks: PageWalks()))
+    for length in 0..<file.bytes.count {
+      let prefix = Array(file.bytes.prefix(length))
+      guard length >= ends[0].bytes else {
+        #expect(throws: TraceError.self) { try read(prefix) }
+        continue
+      }
+      let reading = try read(prefix)
+      let whole = ends.last { $0.bytes <= length }
+      #expect(reading.events == Array(events.prefix(whole?.events ?? 0)), "\(length) bytes")
+      #expect(reading.ending?.warning != nil, "\(length) bytes")
+    }
+    #expect(try read(file.bytes).events == events)
+  }
+
+  private static var snapshot: VMCSSnapshot {
+    VMCSSnapshot(
+      step: 0, moment: .exit, vmcs01: VMCSValues(), vmcs12: VMCSValues(), vmcs02: VMCSValues())
+  }
+
+  @Test func thePageWalksComeBack() throws {
+    var walks = PageWalks()
+    walks.l1.add(guest: 4, ept: 20)
+    walks.l1.add(guest: 4, ept: 8)
+    walks.l2.add(guest: 0, ept: 4)
+    let file = TraceBytes()
+    var writer = TraceWriter(TraceDescription()) { file.append($0) }
+    writer.finish(TraceSummary(pageWalks: walks))
+    var reader = try TraceReader { file.fill($0) }
+    guard case .pageWalks(let found) = reader.next() else {
+      Issue.record("there are no page walks")
+      return
+    }
+    #expect(found == walks)
+    #expect(found.l1.walks == 2)
+    #expect(found.l1.byReferences[24] == 1)
+    #expect(found.l1.byReferences[12] == 1)
+    #expect(reader.next() == nil)
+    #expect(reader.ending == .complete(TraceSummary()))
+  }
+
   /// A changed byte is found, wherever it is, and never traps.
   @Test func aDamagedTraceIsReadUpToTheDamage() throws {
     let events = randomEvents(3_000, seed: 3)
@@ -148,5 +208,7 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
     var later = written([])
     later[8] = 9
     #expect(throws: TraceError.unknownVersion(9)) { try read(later) }
+    later[8] = 1
+    #expect(throws: TraceError.unknownVersion(1)) { try read(later) }
   }
 }

@@ -6,14 +6,14 @@ enum PageStyle {
       --paper: #ffffff; --panel: #f6f8fa; --ink: #1f2328; --faint: #59636e; --line: #d1d9e0; --accent: #0969da;
       --mark: #fff3c4; --plus: #1a7f37; --minus: #cf222e;
       --l2: #1a7f37; --switchL2: #8250df; --transform: #bf3989; --handlerL0: #bc4c00; --switchL1: #6e7781;
-      --handlerL1: #0969da; --l1: #54aeff; --idle: #d0d7de; --before: #0969da; --after: #bc4c00;
+      --handlerL1: #0969da; --l1: #54aeff; --idle: #d0d7de; --others: #eaeef2; --before: #0969da; --after: #bc4c00;
     }
     @media (prefers-color-scheme: dark) {
       :root {
         --paper: #0d1117; --panel: #161b22; --ink: #f0f6fc; --faint: #9198a1; --line: #3d444d; --accent: #4493f8;
         --mark: #4d3b00; --plus: #3fb950; --minus: #ff7b72;
         --l2: #3fb950; --switchL2: #ab7df8; --transform: #f778ba; --handlerL0: #db6d28; --switchL1: #9198a1;
-        --handlerL1: #4493f8; --l1: #79c0ff; --idle: #3d444d; --before: #4493f8; --after: #db6d28;
+        --handlerL1: #4493f8; --l1: #79c0ff; --idle: #3d444d; --others: #21262d; --before: #4493f8; --after: #db6d28;
       }
     }
     * { box-sizing: border-box; }
@@ -81,6 +81,7 @@ enum PageStyle {
     .p-switchL1 { fill: var(--switchL1); background: var(--switchL1); }
     .p-handlerL1 { fill: var(--handlerL1); background: var(--handlerL1); }
     .p-l1 { fill: var(--l1); background: var(--l1); } .p-idle { fill: var(--idle); background: var(--idle); }
+    .p-others { fill: var(--others); background: var(--others); }
     .p-before { fill: var(--before); background: var(--before); } .p-after { fill: var(--after); background: var(--after); }
     .plus { color: var(--after); } .minus { color: var(--plus); }
     """# + storyboard + print
@@ -123,7 +124,7 @@ enum PageStyle {
         color-scheme: light;
         --paper: #ffffff; --panel: #ffffff; --ink: #000000; --faint: #444444; --line: #bbbbbb; --accent: #000000;
         --mark: #eeeeee; --l2: #1a7f37; --switchL2: #8250df; --transform: #bf3989; --handlerL0: #bc4c00;
-        --switchL1: #6e7781; --handlerL1: #0969da; --l1: #54aeff; --idle: #d0d7de; --before: #0969da; --after: #bc4c00;
+        --switchL1: #6e7781; --handlerL1: #0969da; --l1: #54aeff; --idle: #d0d7de; --others: #eaeef2; --before: #0969da; --after: #bc4c00;
       }
       * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
       body { font-size: 10pt; }

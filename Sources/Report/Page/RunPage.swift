@@ -86,6 +86,6 @@ public struct RunPage {
 }
 
 /// `part` of `whole` in percent.
-func percent(_ part: UInt64, _ whole: UInt64) -> String {
+public func percent(_ part: UInt64, _ whole: UInt64) -> String {
   decimal(whole == 0 ? 0 : Double(part) / Double(whole) * 100, places: 1) + " %"
 }

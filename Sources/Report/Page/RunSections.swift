@@ -18,7 +18,8 @@ struct RunSections {
       ("exits", "Exits", exits), ("phases", "Phases", phases),
       ("distributions", "Distributions", distributions),
       ("fields", "VMCS fields", fields), ("merge", "Merge", merge), ("ept", "EPT violations", violations),
-      ("subjects", "What exits were about", subjects),
+      ("subjects", "What exits were about", subjects), ("walks", "Page walks", walks),
+      ("prices", "Prices", prices),
     ].filter { !$0.2.isEmpty }
   }
 
@@ -76,7 +77,7 @@ struct RunSections {
   private var phases: String {
     let run = statistics.phases
     guard run.total > 0 else { return "" }
-    let shown = Phase.allCases.filter { run[$0] > 0 }
+    let shown = Phase.allCases.filter { run[$0] > 0 || $0 == .others && run.processors.count > 1 }
     func bar(_ label: String, _ total: UInt64, _ cycles: (Phase) -> UInt64) -> BarPlot.Bar {
       BarPlot.Bar(
         label: label,
@@ -87,6 +88,12 @@ struct RunSections {
         }, value: "")
     }
     var bars = [bar("the whole run", run.total) { run[$0] }]
+    let processors = run.processors
+    if processors.count > 1 {
+      for (number, own) in processors.prefix(Self.rowLimit).enumerated() {
+        bars.append(bar("CPU \(number)", own.total) { own[$0] })
+      }
+    }
     for reason in study.catalogue.reasons.prefix(Self.rowLimit) {
       bars.append(
         bar("trees of \(ExitSubject.name(reason.reason))", reason.phases.total) { reason.phases[$0] })
@@ -118,15 +125,13 @@ struct RunSections {
 
   // MARK: Distributions
 
-  private var distributions: String {
-    let reasons = study.catalogue.reasons
-    guard !reasons.isEmpty else { return "" }
+  var distributionTable: TextTable {
     var table = TextTable(columns: [
       .init("L2 exit"), .init("trees", .right), .init("exits: average", .right), .init("most", .right),
       .init("cycles: average", .right), .init("half of them up to", .right), .init("99 % up to", .right),
       .init("most", .right),
     ])
-    for reason in reasons {
+    for reason in study.catalogue.reasons {
       table.append([
         ExitSubject.name(reason.reason), grouped(reason.exits.count), decimal(reason.exits.mean, places: 2),
         grouped(reason.exits.most), whole(reason.span.mean),
@@ -134,8 +139,14 @@ struct RunSections {
         grouped(min(reason.spans.quantile(0.99), reason.span.most)), grouped(reason.span.most),
       ])
     }
+    return table
+  }
+
+  private var distributions: String {
+    let reasons = study.catalogue.reasons
+    guard !reasons.isEmpty else { return "" }
     var html = HTML.table(
-      table, caption: "L2 exits that L1 handled, through to L2 running again; medians to 25 %")
+      distributionTable, caption: "L2 exits that L1 handled, through to L2 running again; medians to 25 %")
     for reason in reasons.prefix(12) {
       let name = ExitSubject.name(reason.reason)
       html +=
@@ -206,30 +217,39 @@ struct RunSections {
       + BarPlot(title: "VMREADs and VMWRITEs that exited, by field", bars: bars).svg() + HTML.table(table)
   }
 
-  private var merge: String {
-    let counts = MergeCounts(study.snapshots.sorted { $0.key < $1.key }.map(\.value))
-    guard counts.entries > 0 else { return "" }
+  private var mergeCounts: MergeCounts {
+    MergeCounts(study.snapshots.sorted { $0.key < $1.key }.map(\.value))
+  }
+
+  /// Without rows if no tree's VMCSs were recorded.
+  var mergeTable: TextTable {
+    let counts = mergeCounts
     var table = TextTable(columns: [
       .init("rule"), .init("fields of the SDM", .right), .init("not 0 in some VMCS", .right),
       .init("changed by L0 in vmcs02", .right),
     ])
+    guard counts.entries > 0 else { return table }
     for row in counts.rows {
       table.append([row.rule, "\(row.fields)", decimal(row.used, places: 1), decimal(row.changed, places: 1)])
     }
     table.setTotals(["total", "\(VMCSField.count)"])
-    return
-      "<p>How the fields of vmcs02 come about, at the VM entries that ended the \(counts.entries) trees whose VMCSs "
-      + "were recorded; averages for one VM entry.</p>\n" + HTML.table(table)
+    return table
   }
 
-  private var violations: String {
-    let rows = study.violations.rows
-    guard !rows.isEmpty else { return "" }
+  private var merge: String {
+    let entries = mergeCounts.entries
+    guard entries > 0 else { return "" }
+    return
+      "<p>How the fields of vmcs02 come about, at the VM entries that ended the \(entries) trees whose VMCSs "
+      + "were recorded; averages for one VM entry.</p>\n" + HTML.table(mergeTable)
+  }
+
+  var violationTable: TextTable {
     var table = TextTable(columns: [
       .init("handled by"), .init("L2 wanted"), .init("ept02 allowed"), .init("of"), .init("count", .right),
       .init("why"),
     ])
-    for row in rows {
+    for row in study.violations.rows {
       table.append([
         "\(row.routedTo.name)", words(row.access, .read, .write, .fetch),
         words(row.allowed, .readable, .writable, .executable), row.isFinal ? "a page" : "a paging structure",
@@ -237,9 +257,14 @@ struct RunSections {
         row.routedTo == .l1 ? "ept12 lacks or forbids it: L1 handles it" : "ept02 lacked it: L0 composed it",
       ])
     }
+    return table
+  }
+
+  private var violations: String {
+    guard !study.violations.rows.isEmpty else { return "" }
     return
       "<p>What filled ept02 by an exit of L2. What L0 composes at a VM entry is no exit, and not here.</p>\n"
-      + HTML.table(table)
+      + HTML.table(violationTable)
   }
 
   private func words(_ bits: EPTViolationQualification, _ flags: EPTViolationQualification...) -> String {
@@ -248,9 +273,8 @@ struct RunSections {
     return found.isEmpty ? "nothing" : found.joined(separator: ", ")
   }
 
-  private var subjects: String {
+  var subjectTable: TextTable {
     let rows = study.operands.rows
-    guard !rows.isEmpty else { return "" }
     var table = TextTable(columns: [
       .init("from"), .init("exit reason"), .init("about"), .init("handled by"), .init("count", .right),
     ])
@@ -263,7 +287,46 @@ struct RunSections {
     }
     let rest = rows.dropFirst(Self.rowLimit).reduce(study.operands.others) { $0 &+ $1.count }
     if rest > 0 { table.append(["", "others", "", "", grouped(rest)]) }
-    return HTML.table(table, caption: "Leaves, MSRs, ports, hypercalls and pages, the most frequent first")
+    return table
+  }
+
+  private var subjects: String {
+    guard !study.operands.rows.isEmpty else { return "" }
+    return HTML.table(
+      subjectTable, caption: "Leaves, MSRs, ports, hypercalls and pages, the most frequent first")
+  }
+
+  // MARK: Page walks, prices
+
+  private var walks: String {
+    let misses = statistics.misses
+    guard misses.l1.misses | misses.l2.misses != 0 else { return "" }
+    var html =
+      "<p>Misses of the processor's TLB. A walk refers to the guest's paging structures and, for each of them and for the "
+      + "result, to those of EPT: 24 times at the most.</p>\n" + HTML.table(statistics.walkTable)
+    guard let walks = statistics.pageWalks else { return html }
+    for level in [ExitLevel.l2, .l1] where walks[level].walks > 0 {
+      let title = "Page walks of \(level.name) by memory references"
+      let classes = walks[level].byReferences.enumerated().map { length, count in
+        HistogramPlot.Class(
+          label: "\(length)", count: count, title: "\(length) references: \(grouped(count)) walks")
+      }
+      html += "<h3>\(title)</h3>\n"
+      html += HistogramPlot(title: title, axis: "memory references of a walk", classes: classes).svg()
+    }
+    return html
+  }
+
+  private var prices: String {
+    guard statistics.work.exits > 0 else { return "" }
+    var html =
+      "<p>What virtual time was spent on, by the prices of cost table \(HTML.text(statistics.costTable)).</p>\n"
+    html += HTML.table(statistics.priceTable, caption: "The whole run")
+    if statistics.treeWork.trees > 0 {
+      html += HTML.table(statistics.treePriceTable, caption: "One L2 exit that L1 handled, on average")
+    }
+    html += "<p>Which price moves the result how far, the one that moves it farthest first.</p>\n"
+    return html + HTML.table(statistics.sensitivity.table)
   }
 
   private func subject(_ key: OperandCounts.Key) -> String {

@@ -58,6 +58,7 @@ struct StoryboardSection {
   // MARK: Frame
 
   private var frame: String {
+    let others: [Phase] = study.statistics.phases.processors.count > 1 ? [.others] : []
     let options = trees.enumerated().map { index, tree in
       let root = tree.example.root
       let recorded = study.snapshots[root.tree] == nil ? "" : ", with VMCSs"
@@ -74,7 +75,7 @@ struct StoryboardSection {
       <button type="button" id="next">next exit →</button>
       <button type="button" id="scale" aria-pressed="false">equal steps</button></div>
       <p id="about-tree"></p>
-      \(HTML.key(of: [.l2, .switchL2, .handlerL0, .transform, .switchL1, .handlerL1, .idle]))
+      \(HTML.key(of: [.l2, .switchL2, .handlerL0, .transform, .switchL1, .handlerL1, .idle] + others))
       <div id="lanes"></div>
       <p class="faint">Choose a bar or a row, or use the arrow keys, Home and End.</p>
       <div class="columns"><div id="steps"></div><div id="facts" aria-live="polite"></div></div>
