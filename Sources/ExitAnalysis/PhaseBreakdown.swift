@@ -54,8 +54,8 @@ public enum Phase: Int, CaseIterable, Sendable {
   }
 }
 
-/// The virtual time of a run by phase. The phases add up to the virtual time, exactly: each event tells what its guest ran
-/// and what L0 spent and waited, whatever the order in which those of several virtual CPUs come.
+/// The virtual time of a run by phase. The phases add up to the virtual time, exactly: each event tells what its guest
+/// ran and what L0 spent and waited, whatever the order in which those of several virtual CPUs come.
 public struct PhaseBreakdown: Sendable {
   /// What one exit costs beside L0's work, and what L0's work costs.
   private let prices: CostPrices
@@ -78,8 +78,8 @@ public struct PhaseBreakdown: Sendable {
   /// The sum of all phases.
   public var total: UInt64 { byProcessor.reduce(0) { $0 &+ $1.total } }
 
-  /// The time of each virtual CPU by phase, as many as have exited. Each adds up to the run's virtual time: what is none of
-  /// its own, others ran or waited.
+  /// The time of each virtual CPU by phase, as many as have exited. Each adds up to the run's virtual time: what is
+  /// none of its own, others ran or waited.
   public var processors: [TreePhases] {
     let total = total
     return byProcessor.map { own in

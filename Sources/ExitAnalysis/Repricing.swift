@@ -1,11 +1,11 @@
 import CostModel
 import Trace
 
-/// Tells a recorded trace as it would have been under other prices: what the guests did is the same, and what L0 did, but
-/// for what they cost.
+/// Tells a recorded trace as it would have been under other prices: what the guests did is the same, and what L0 did,
+/// but for what they cost.
 ///
-/// A run under the other table gives the same trace, unless a guest or a device looked at the clock. Of several virtual CPUs
-/// each is told by itself: the time that others take in the span of an exit stays as it was.
+/// A run under the other table gives the same trace, unless a guest or a device looked at the clock. Of several virtual
+/// CPUs each is told by itself: the time that others take in the span of an exit stays as it was.
 public struct Repricing: Sendable {
   private let old: CostPrices
   private let new: CostPrices

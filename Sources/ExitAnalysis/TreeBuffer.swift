@@ -1,7 +1,7 @@
 import Trace
 
-/// Holds the exits of a tree back until its root comes, which a log has after them: so that those of each virtual CPU can
-/// be told in the order of time.
+/// Holds the exits of a tree back until its root comes, which a log has after them: so that those of each virtual CPU
+/// can be told in the order of time.
 public struct TreeBuffer: Sendable {
   /// A tree of more exits than this is told before its root.
   public static let limit = 1 << 20

@@ -1,8 +1,8 @@
 import CostModel
 import Trace
 
-/// What the exit trees of a trace are made of, by the items of a cost table: the arithmetic of an L2 exit that L1 handles.
-/// The events of several virtual CPUs may come in any order among each other.
+/// What the exit trees of a trace are made of, by the items of a cost table: the arithmetic of an L2 exit that L1
+/// handles. The events of several virtual CPUs may come in any order among each other.
 public struct TreeWork: Equatable, Sendable {
   /// The trees that ended with L2 running again.
   public private(set) var trees: UInt64 = 0
@@ -27,8 +27,8 @@ public struct TreeWork: Equatable, Sendable {
     var instructions: UInt64?
   }
 
-  /// `areMemoryAccesses`: whether L1's accesses of its VMCS that do not exit are memory accesses. With `reason`, only the
-  /// trees of L2 exits for it are looked at.
+  /// `areMemoryAccesses`: whether L1's accesses of its VMCS that do not exit are memory accesses. With `reason`, only
+  /// the trees of L2 exits for it are looked at.
   public init(areMemoryAccesses: Bool, of reason: UInt16? = nil) {
     self.reason = reason
     work = WorkByItem(areMemoryAccesses: areMemoryAccesses)
@@ -65,8 +65,8 @@ public struct TreeWork: Equatable, Sendable {
   /// How often an item was paid for in one tree on average.
   public func perTree(_ item: CostItem) -> Double { trees == 0 ? 0 : Double(work[item]) / Double(trees) }
 
-  /// What the trees take by `prices`: counts times prices, a cycle for each instruction, and the waiting. With one virtual
-  /// CPU it is ``span``, exactly, for the prices of the run.
+  /// What the trees take by `prices`: counts times prices, a cycle for each instruction, and the waiting. With one
+  /// virtual CPU it is ``span``, exactly, for the prices of the run.
   public func predicted(_ prices: CostPrices) -> UInt64 { work.cycles(prices) &+ instructions &+ waited }
 
   /// What the trees span beside what was paid for: L1's instructions, waiting, and other virtual CPUs.

@@ -11,8 +11,8 @@ public struct ExperimentResult: Equatable, Sendable {
     self.measurements = measurements
   }
 
-  /// One row per case with all its figures: of the trees of L2 exits that L1 handled, all of them together, how often what
-  /// was paid for, what that comes to, and what they took.
+  /// One row per case with all its figures: of the trees of L2 exits that L1 handled, all of them together, how often
+  /// what was paid for, what that comes to, and what they took.
   public var csv: CSVTable {
     var table = CSVTable(
       header: [

@@ -2,8 +2,8 @@ import Foundation
 import Hypervisor
 import VMX
 
-/// Linux with its KVM as L1: a kernel of a distribution, its KVM modules, and one program of ours as the first process, which
-/// a manifest has beside it as `l1.c`.
+/// Linux with its KVM as L1: a kernel of a distribution, its KVM modules, and one program of ours as the first process,
+/// which a manifest has beside it as `l1.c`.
 ///
 /// None of the kernel is part of this project: `Tests/LinuxTests/fetch` gets it, to a folder for each release under
 /// `TESTUDO_LINUX`.

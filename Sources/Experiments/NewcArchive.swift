@@ -1,7 +1,7 @@
 /// A cpio archive in the format "newc", which Linux takes for an initial RAM disk.
 ///
-/// Source: the Linux kernel's documentation, "initramfs buffer format". Times, owners and inode numbers beyond 1 are 0, so
-/// that equal files make equal archives.
+/// Source: the Linux kernel's documentation, "initramfs buffer format". Times, owners and inode numbers beyond 1 are 0,
+/// so that equal files make equal archives.
 public struct NewcArchive: Sendable {
   private static let magic = "070701"
   private static let trailer = "TRAILER!!!"

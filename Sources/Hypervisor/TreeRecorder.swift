@@ -76,7 +76,8 @@ struct RecordingState {
 
 /// Records the VMCSs at the steps of some exit trees.
 ///
-/// Whether an exit of L2 becomes the root of a tree shows when it is routed, so the state at the exit is kept until then.
+/// Whether an exit of L2 becomes the root of a tree shows when it is routed, so the state at the exit is kept until
+/// then.
 final class TreeRecorder {
   let state: UnsafeMutablePointer<RecordingState>
   private let recording: TreeRecording

@@ -57,7 +57,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   private var workBefore = WorkCounters()
   /// The page walks of L1 and of L2.
   private let walks: UnsafeMutablePointer<PageWalkCounts>
-  /// What virtual time passed since the last exit was closed while the whole machine waited, and this virtual CPU ends it.
+  /// What virtual time passed since the last exit was closed while the whole machine waited, and this virtual CPU ends
+  /// it.
   var waited: UInt64 = 0
   /// Whether the turn is over, although the guest could go on.
   var yields = false
@@ -192,7 +193,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   ) {
     openExit.pointee.ranCycles = clock.pointee.cycles &- entered
     openExit.pointee.work.tlbMisses = UInt32(clamping: guestWalks.pointee.walks &- before.walks)
-    openExit.pointee.work.walkReferences = UInt32(clamping: guestWalks.pointee.references &- before.references)
+    openExit.pointee.work.walkReferences = UInt32(
+      clamping: guestWalks.pointee.references &- before.references)
   }
 
   /// When the guest is to be interrupted, in a turn that lasts to `end`. Nothing comes between the steps of one
@@ -202,8 +204,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     return requests.needsExit ? clock.pointee.cycles : min(attention.pointee.deadline, end)
   }
 
-  /// Whether as many exits in a row as instructions are allowed have retired none, as when L1's VMRESUME is its own host
-  /// RIP: the limit would never be reached.
+  /// Whether as many exits in a row as instructions are allowed have retired none, as when L1's VMRESUME is its own
+  /// host RIP: the limit would never be reached.
   private mutating func isStuck() -> Bool {
     let instructions = clock.pointee.instructions
     barrenExits = instructions == retired ? barrenExits &+ 1 : 0

@@ -8,9 +8,9 @@ import X86
 ///
 /// The order is fixed: whose turn is over is followed by the next in number that has something to do. A turn ends after
 /// ``turnCycles`` of virtual time, or sooner when the guest waits or spins. While virtual CPUs send each other
-/// interrupts, turns are short, so that the one that waits for an answer does not wait for a whole turn; they grow again
-/// when none is sent. When all wait, virtual time jumps to the next deadline of a device. Two equal runs are equal in
-/// this, too.
+/// interrupts, turns are short, so that the one that waits for an answer does not wait for a whole turn; they grow
+/// again when none is sent. When all wait, virtual time jumps to the next deadline of a device. Two equal runs are
+/// equal in this, too.
 struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
   /// The virtual time of one turn, in cycles.
   static var turnCycles: UInt64 { 50_000 }

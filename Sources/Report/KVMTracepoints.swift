@@ -2,12 +2,13 @@ import ExitAnalysis
 import Trace
 import VMX
 
-/// A trace as text of Linux's kvm tracepoints, as trace-cmd prints them: what scripts for `perf kvm` and trace-cmd read.
+/// A trace as text of Linux's kvm tracepoints, as trace-cmd prints them: what scripts for `perf kvm` and trace-cmd
+/// read.
 ///
-/// Each hardware exit is a `kvm_exit` of L0, each VM entry a `kvm_entry`; an exit of L2 is a `kvm_nested_vmexit` too, and
-/// a `kvm_nested_vmexit_inject` if L1 gets it; a VMLAUNCH or VMRESUME that enters L2 is a `kvm_nested_vmenter`. What a
-/// trace does not hold (info2, interrupt information) is 0. The lines of one virtual CPU are in the order of time, for the
-/// exits of a tree wait for its root (``TreeBuffer``); those of several come in pieces.
+/// Each hardware exit is a `kvm_exit` of L0, each VM entry a `kvm_entry`; an exit of L2 is a `kvm_nested_vmexit` too,
+/// and a `kvm_nested_vmexit_inject` if L1 gets it; a VMLAUNCH or VMRESUME that enters L2 is a `kvm_nested_vmenter`.
+/// What a trace does not hold (info2, interrupt information) is 0. The lines of one virtual CPU are in the order of
+/// time, for the exits of a tree wait for its root (``TreeBuffer``); those of several come in pieces.
 public struct KVMTracepoints: TraceExport {
   private let frequency: UInt64
   private var buffer = TreeBuffer()

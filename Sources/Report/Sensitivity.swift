@@ -3,8 +3,8 @@ import ExitAnalysis
 
 /// Which price of a cost table moves a result how far, the one that moves it farthest first.
 ///
-/// Virtual time is linear in each price, as long as no guest or device looks at the clock: a price that is a share *s* of it
-/// moves it by a tenth of *s* if it is a tenth more. So shares are what there is to know.
+/// Virtual time is linear in each price, as long as no guest or device looks at the clock: a price that is a share *s*
+/// of it moves it by a tenth of *s* if it is a tenth more. So shares are what there is to know.
 public struct Sensitivity: Sendable {
   public struct Row: Equatable, Sendable {
     public var item: CostItem

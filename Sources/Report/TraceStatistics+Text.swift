@@ -167,7 +167,8 @@ extension TraceStatistics {
     return table
   }
 
-  /// An item's share is also how far the result moves with its price: a tenth more of the price is a tenth of the share.
+  /// An item's share is also how far the result moves with its price: a tenth more of the price is a tenth of the
+  /// share.
   var priceTable: TextTable {
     var table = TextTable(columns: [
       .init("item"), .init("count", .right), .init("price", .right), .init("cycles", .right),

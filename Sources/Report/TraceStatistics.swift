@@ -44,8 +44,8 @@ public struct TraceStatistics: Sendable {
     }
   }
 
-  /// The statistics of a trace as it is, or as it would be under `costs`. `recorded` is the table that it was made with, as
-  /// far as anybody knows: it counts if its prices are those of the trace.
+  /// The statistics of a trace as it is, or as it would be under `costs`. `recorded` is the table that it was made
+  /// with, as far as anybody knows: it counts if its prices are those of the trace.
   public init(
     _ description: TraceDescription, under costs: CostTable? = nil, recorded table: CostTable? = nil
   ) {

@@ -111,8 +111,8 @@ extension Core {
     try execute(budget: 1)
   }
 
-  /// A debug exception that blocking by MOV SS has held back is one with that of an INT1 behind it. Behind other software
-  /// interrupts it is delivered on its own, as soon as their handler is entered.
+  /// A debug exception that blocking by MOV SS has held back is one with that of an INT1 behind it. Behind other
+  /// software interrupts it is delivered on its own, as soon as their handler is entered.
   private func mergePendingDebug(into event: Event) {
     guard event.kind == .privilegedSoftwareException, !intercepts(event) else { return }
     cpu.pointee.registers.dr6 |= cpu.pointee.pendingDebug & (DR6.bs.rawValue | 0xF)
@@ -121,9 +121,9 @@ extension Core {
 
   /// How many instructions may run before the clock has to be compared with `deadline` again.
   ///
-  /// Page walks take time of their own. So half of the way is gone first, at the pace of late, and then half of the rest:
-  /// the deadline is met exactly without walks, and with them not missed by more than those of a few instructions, unless
-  /// they have just become many.
+  /// Page walks take time of their own. So half of the way is gone first, at the pace of late, and then half of the
+  /// rest: the deadline is met exactly without walks, and with them not missed by more than those of a few
+  /// instructions, unless they have just become many.
   private func budget(until deadline: UInt64) -> UInt64 {
     let clock = cpu.pointee.machine.clock
     guard deadline > clock.pointee.cycles else { return 1 }

@@ -124,8 +124,8 @@ extension Core {
     }
   }
 
-  /// The same of an entry of the guest's paging structures. The access is a guest-physical one, which on the APIC-access
-  /// page causes a VM exit; without EPT it is a physical one, which does not.
+  /// The same of an entry of the guest's paging structures. The access is a guest-physical one, which on the
+  /// APIC-access page causes a VM exit; without EPT it is a physical one, which does not.
   ///
   /// Source: SDM volume 3, "APIC Accesses Not Directly Resulting From Linear Addresses".
   func structureAddress(

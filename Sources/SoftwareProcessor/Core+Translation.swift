@@ -88,7 +88,8 @@ extension Core {
   /// The L0-physical address of `linear` for `access`; it may be a hole.
   ///
   /// `canonicalFault` is what a non-canonical address raises: #SS for stack references, else #GP. `count` is the number
-  /// of bytes accessed, as far as it matters to the APIC-access page: no register there has so many as it is by default.
+  /// of bytes accessed, as far as it matters to the APIC-access page: no register there has so many as it is by
+  /// default.
   func locate(
     _ linear: UInt64, for access: MemoryAccess, privilege: Privilege,
     canonicalFault: ExceptionVector = .generalProtection, count: Int = 64

@@ -45,8 +45,8 @@ public struct ExitEvent: Equatable, Sendable {
   public var operand: UInt64
   /// What L0 did for this exit alone.
   public var work: ExitWork
-  /// The ordinal of the L2 exit in whose tree this exit is (a root's own ordinal), or ``noTree``. Each virtual CPU counts
-  /// its own: its number is in bits 63:48.
+  /// The ordinal of the L2 exit in whose tree this exit is (a root's own ordinal), or ``noTree``. Each virtual CPU
+  /// counts its own: its number is in bits 63:48.
   public var tree: UInt64
   /// The basic exit reason (SDM, "VMX Basic Exit Reasons").
   public var reason: UInt16

@@ -1,11 +1,14 @@
 /// What becomes of the events of an ``ExitLog``, beside being counted.
-public enum TraceMode: Sendable {
+public enum TraceMode: @unchecked Sendable {
   /// They are counted only.
   case countsOnly
   /// The first `limit` are kept in memory, the others are counted as dropped.
   case kept(limit: Int)
-  /// All are handed over, a chunk at a time: `exchange` gets a chunk and how many events it holds, owns it from then on,
-  /// and returns an empty one, allocated for ``ExitLog/chunkCapacity`` events.
+  /// All are written to the trace that this is the writer of; the logs of several virtual CPUs, all on one thread, to
+  /// one.
+  case written(UnsafeMutablePointer<TraceWriter>)
+  /// All are handed over, a chunk at a time: `exchange` gets a chunk and how many events it holds, owns it from then
+  /// on, and returns an empty one, allocated for ``ExitLog/chunkCapacity`` events.
   case handedOver(
     exchange: @Sendable (UnsafeMutablePointer<ExitEvent>, Int) -> UnsafeMutablePointer<ExitEvent>)
 
@@ -40,6 +43,7 @@ public struct ExitLog: ~Copyable {
   @usableFromInline var used = 0
   @usableFromInline var full: [UnsafeMutablePointer<ExitEvent>] = []
   @usableFromInline let mode: TraceMode
+  @usableFromInline let writer: UnsafeMutablePointer<TraceWriter>?
   /// How many more events may be kept.
   @usableFromInline var room: Int
 
@@ -60,8 +64,9 @@ public struct ExitLog: ~Copyable {
     l2Exits = UInt64(processor) << Self.processorShift
     root = .allocate(capacity: 1)
     root.initialize(to: ExitEvent(from: .l2, reason: 0, start: 0))
+    if case .written(let writer) = mode { self.writer = writer } else { writer = nil }
     switch mode {
-    case .countsOnly:
+    case .countsOnly, .written:
       room = 0
       return
     case .kept(let limit): room = max(0, limit)
@@ -79,7 +84,7 @@ public struct ExitLog: ~Copyable {
 
   /// Whether events go anywhere beside the counts.
   @inlinable
-  public var isRecording: Bool { chunk != nil }
+  public var isRecording: Bool { chunk != nil || writer != nil }
 
   /// The tree that an exit of L1 belongs to now: that of the L2 exit it is handling, or ``ExitEvent/noTree``.
   @inlinable
@@ -155,6 +160,7 @@ public struct ExitLog: ~Copyable {
   @inlinable
   mutating func emit(_ event: UnsafeMutablePointer<ExitEvent>) {
     counters.count(event)
+    if let writer { return writer.pointee.append(UnsafePointer(event)) }
     guard let chunk else { return }
     guard room > 0 else {
       droppedCount &+= 1

@@ -15,8 +15,8 @@ public struct ExitWork: Equatable, Sendable {
   public var invepts: UInt32
   /// INVVPIDs of L0.
   public var invvpids: UInt32
-  /// Not work of L0, and not in the exit's price: the VMREADs and VMWRITEs that guests completed without a VM exit since
-  /// the exit before.
+  /// Not work of L0, and not in the exit's price: the VMREADs and VMWRITEs that guests completed without a VM exit
+  /// since the exit before.
   public var guestReads: UInt32
   public var guestWrites: UInt32
   /// Likewise: the misses of the processor's TLB while the guest ran to this exit, and the memory references of their

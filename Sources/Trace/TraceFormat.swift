@@ -4,10 +4,10 @@
 /// byte), a *signed varint* is the varint of `(n << 1) ^ (n >> 63)`.
 ///
 /// ```text
-/// file     header, then any number of blocks of events and of snapshots, then a summary block if the run came to its end
-/// header   8 bytes "Testudo\n" | u32 version | u32 count of the description | description | u64 checksum of all that
-/// block    u32 kind (0x53545645 "EVTS", 0x53434D56 "VMCS", 0x4B4C4157 "WALK" or 0x454E4F44 "DONE") | u32 count of payload bytes
-///          | u32 count of events or snapshots | u32 0
+/// file     header, then any number of blocks of events and of snapshots, then a summary block if the run came to its
+/// end header   8 bytes "Testudo\n" | u32 version | u32 count of the description | description | u64 checksum of all
+/// that block    u32 kind (0x53545645 "EVTS", 0x53434D56 "VMCS", 0x4B4C4157 "WALK" or 0x454E4F44 "DONE") | u32 count of
+/// payload bytes          | u32 count of events or snapshots | u32 0
 ///          | u64 cycles | u64 instructions | u64 tree | u64 checksum of the 40 bytes before and the payload | payload
 /// event    u16 flags | [varint reason] | [u8 processor] | [signed varint tree] | varint ran | [signed varint end]
 ///          | [varint span] | signed varint instructions | signed varint RIP | varint hostCycles
@@ -15,19 +15,20 @@
 ///          | [varint operand] | [varint qualification]
 /// flags    bit 0 from L2, 1 routed to L1, 2 end given, 3 in a tree, 4 tree given, 5 span given, 6 operand given,
 ///          7 qualification given, 8 to 14 basic exit reason (127: given as a varint), 15 processor given
-/// parts    those of its bits, in this order: 0 varint vmptrlds, 1 varint invepts and varint invvpids, 2 varint guestReads
-///          and varint guestWrites, 3 varint tlbMisses and varint walkReferences, 4 varint waited, 5 not finished
-/// snapshot the payload of "VMCS", whose tree is the third of its words: for each, varint (step << 1 | handled), then for
-///          vmcs01, vmcs12 and vmcs02: varint count of changes | for each, varint encoding | varint value
-/// walks    the payload of "WALK", before the summary: for L1 and for L2, u64 page walks | u64 references to the guest's
-///          tables | u64 to EPT's | 25 u64, the walks of 0 to 24 references
+/// parts    those of its bits, in this order: 0 varint vmptrlds, 1 varint invepts and varint invvpids, 2 varint
+/// guestReads          and varint guestWrites, 3 varint tlbMisses and varint walkReferences, 4 varint waited, 5 not
+/// finished snapshot the payload of "VMCS", whose tree is the third of its words: for each, varint (step << 1 |
+/// handled), then for          vmcs01, vmcs12 and vmcs02: varint count of changes | for each, varint encoding | varint
+/// value walks    the payload of "WALK", before the summary: for L1 and for L2, u64 page walks | u64 references to the
+/// guest's          tables | u64 to EPT's | 25 u64, the walks of 0 to 24 references
 /// summary  the payload of "DONE": u64 events | u64 dropped events | u64 instructions | u64 cycles | sentence, UTF-8
 /// ```
 ///
-/// What is not given is as in the event before, or 0 for operand, qualification and parts, or `hostCycles` for the span,
-/// or the end before + `ran` + span for the end. `end`, `instructions` and `tree` are differences from the event before,
-/// in a block's first event from the block's own three words; RIP is the difference from the last event of the same level in the block, at first from 0. So each block is
-/// read by itself, and a file that was cut is read up to its last whole block.
+/// What is not given is as in the event before, or 0 for operand, qualification and parts, or `hostCycles` for the
+/// span, or the end before + `ran` + span for the end. `end`, `instructions` and `tree` are differences from the event
+/// before, in a block's first event from the block's own three words; RIP is the difference from the last event of the
+/// same level in the block, at first from 0. So each block is read by itself, and a file that was cut is read up to its
+/// last whole block.
 ///
 /// A snapshot is the three VMCSs at one of the two moments of a step of an exit tree (``VMCSSnapshot``), told as what
 /// changed since the snapshot before it in the block, at first since VMCSs full of zeros; an encoding is the difference

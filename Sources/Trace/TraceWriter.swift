@@ -1,10 +1,34 @@
-/// Makes a binary log of exits, block by block, in one fixed buffer.
+/// A block of a trace that is whole but for its checksum, which somebody else may compute on another thread.
+public struct UnsealedBlock: @unchecked Sendable {
+  let bytes: UnsafeMutableRawPointer
+  fileprivate(set) var count = 0
+
+  /// Room for a block.
+  public static func allocate() -> UnsealedBlock {
+    UnsealedBlock(
+      bytes: .allocate(byteCount: TraceFormat.blockHeaderSize + TraceFormat.payloadLimit, alignment: 8))
+  }
+
+  public func deallocate() { bytes.deallocate() }
+
+  /// The block with its checksum.
+  public func sealed() -> UnsafeRawBufferPointer {
+    let head = TraceFormat.checksum(UnsafeRawBufferPointer(start: bytes, count: 40))
+    let payload = UnsafeRawBufferPointer(
+      start: bytes + TraceFormat.blockHeaderSize, count: count - TraceFormat.blockHeaderSize)
+    bytes.storeBytes(
+      of: TraceFormat.checksum(payload, seed: head).littleEndian, toByteOffset: 40, as: UInt64.self)
+    return UnsafeRawBufferPointer(start: bytes, count: count)
+  }
+}
+
+/// Makes a binary log of exits, block by block.
 ///
-/// `output` is handed whole pieces of the file in order: the header, each block as it is full, the summary. The bytes
-/// are valid during the call only.
+/// Whoever takes it gets the pieces of the file in order: blocks as they are full, and whole pieces of other kinds.
 public struct TraceWriter: ~Copyable {
   private let output: (UnsafeRawBufferPointer) -> Void
-  private let block: UnsafeMutableRawPointer
+  private let exchange: (UnsealedBlock) -> UnsealedBlock
+  private var unsealed = UnsealedBlock.allocate()
   private var cursor: UnsafeMutableRawPointer
   private var context = TraceContext(end: 0, instructions: 0, tree: 0)
   /// The context that the block began with.
@@ -16,15 +40,29 @@ public struct TraceWriter: ~Copyable {
   private static let payloadStart = TraceFormat.blockHeaderSize
   private static let fillLimit = TraceFormat.payloadLimit - TraceFormat.eventSizeLimit
 
-  /// Begins the file with what it describes.
+  /// Begins the file with what it describes. `output` gets everything; the bytes are valid during the call only.
   public init(_ description: TraceDescription, output: @escaping (UnsafeRawBufferPointer) -> Void) {
+    self.init(description, output: output) { block in
+      output(block.sealed())
+      return block
+    }
+  }
+
+  /// The same, but full blocks go to `exchange`, which owns them from then on and returns an empty one. `output` gets
+  /// what else there is.
+  public init(
+    _ description: TraceDescription, output: @escaping (UnsafeRawBufferPointer) -> Void,
+    exchange: @escaping (UnsealedBlock) -> UnsealedBlock
+  ) {
     self.output = output
-    block = .allocate(byteCount: TraceFormat.blockHeaderSize + TraceFormat.payloadLimit, alignment: 8)
-    cursor = block + Self.payloadStart
+    self.exchange = exchange
+    cursor = unsealed.bytes + Self.payloadStart
     description.encoded().withUnsafeBytes(output)
   }
 
-  deinit { block.deallocate() }
+  deinit { unsealed.deallocate() }
+
+  private var block: UnsafeMutableRawPointer { unsealed.bytes }
 
   /// Appends `events` in order; full blocks go out.
   public mutating func append(_ events: UnsafeBufferPointer<ExitEvent>) {
@@ -36,8 +74,8 @@ public struct TraceWriter: ~Copyable {
     withUnsafePointer(to: event) { append($0) }
   }
 
-  @inline(__always)
-  private mutating func append(_ event: UnsafePointer<ExitEvent>) {
+  /// The same for an event where it lies.
+  public mutating func append(_ event: UnsafePointer<ExitEvent>) {
     var encoder = TraceEventEncoder(cursor: cursor, context: context)
     encoder.put(event)
     cursor = encoder.cursor
@@ -115,11 +153,8 @@ public struct TraceWriter: ~Copyable {
     block.storeBytes(of: base.end.littleEndian, toByteOffset: 16, as: UInt64.self)
     block.storeBytes(of: base.instructions.littleEndian, toByteOffset: 24, as: UInt64.self)
     block.storeBytes(of: base.tree.littleEndian, toByteOffset: 32, as: UInt64.self)
-    let head = TraceFormat.checksum(UnsafeRawBufferPointer(start: block, count: 40))
-    let payload = UnsafeRawBufferPointer(start: block + Self.payloadStart, count: size)
-    block.storeBytes(
-      of: TraceFormat.checksum(payload, seed: head).littleEndian, toByteOffset: 40, as: UInt64.self)
-    output(UnsafeRawBufferPointer(start: block, count: Self.payloadStart + size))
+    unsealed.count = Self.payloadStart + size
+    unsealed = exchange(unsealed)
     cursor = block + Self.payloadStart
   }
 }

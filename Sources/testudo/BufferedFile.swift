@@ -1,7 +1,7 @@
 import Glibc
 
-/// A file that is written in large pieces. After a failure nothing more is written.
-final class BufferedFile {
+/// A file that is written in large pieces, by one thread at a time. After a failure nothing more is written.
+final class BufferedFile: @unchecked Sendable {
   private static let bufferLimit = 1 << 16
 
   private let file: Int32

@@ -22,8 +22,8 @@ final class ProgressLine: Sendable {
   private let state: Mutex<State>
   private let start = ContinuousClock.now
 
-  /// Nil if there is nobody to look: standard error is no terminal, or `isForPrograms` and standard output is none, whose
-  /// reader is then a program.
+  /// Nil if there is nobody to look: standard error is no terminal, or `isForPrograms` and standard output is none,
+  /// whose reader is then a program.
   init?(isForPrograms: Bool) {
     guard isatty(STDERR_FILENO) == 1, !isForPrograms || isatty(STDOUT_FILENO) == 1 else { return nil }
     state = Mutex(State(next: start + Self.patience))

@@ -12,8 +12,8 @@ struct TraceInput: ~Copyable {
   private let size: UInt64
   private let progress: ProgressLine?
 
-  /// Opens the trace at `path`. While it is read, a progress line shows how far; `isForPrograms` if the result is not for
-  /// people.
+  /// Opens the trace at `path`. While it is read, a progress line shows how far; `isForPrograms` if the result is not
+  /// for people.
   init(_ path: String, isForPrograms: Bool = false) throws(CommandError) {
     self.path = path
     progress = ProgressLine(isForPrograms: isForPrograms)

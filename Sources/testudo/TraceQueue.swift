@@ -2,27 +2,30 @@ import Foundation
 import Synchronization
 import Trace
 
-/// Takes exits from the thread of a run to one that encodes and writes them, in their order, so that the run pays for
-/// filling a chunk and no more.
+/// Takes a trace from the thread of a run to one that writes it, in its order, so that the run pays for filling a block
+/// and no more.
 ///
-/// The thread looks for chunks from time to time instead of being woken, which would cost the run a system call each. When
-/// it does not keep up, the run waits: no exit is lost, and memory is bounded.
+/// The thread looks for pieces from time to time instead of being woken, which would cost the run a system call each.
+/// When it does not keep up, the run waits: no exit is lost, and memory is bounded.
 final class TraceQueue: Sendable {
-  /// The chunks that wait at the most.
-  static let limit = 128
+  /// The pieces that wait at the most.
+  static let limit = 64
   /// How long the thread sleeps when there is nothing to do, in microseconds: at first, and at the most.
   private static let sleeps: (first: UInt32, most: UInt32) = (250, 4000)
 
   /// What is taken over.
   enum Piece: @unchecked Sendable {
-    /// Events, in a chunk that the receiver returns.
+    /// Events, in a chunk that is used again.
     case events(UnsafeMutablePointer<ExitEvent>, count: Int)
-    case snapshots(TreeSnapshots)
+    /// A block of a binary trace, which is used again.
+    case block(UnsealedBlock)
+    case bytes([UInt8])
   }
 
   private struct State: @unchecked Sendable {
     var waiting: [Piece] = []
-    var free: [UnsafeMutablePointer<ExitEvent>] = []
+    var freeChunks: [UnsafeMutablePointer<ExitEvent>] = []
+    var freeBlocks: [UnsealedBlock] = []
     var isOver = false
   }
 
@@ -33,7 +36,12 @@ final class TraceQueue: Sendable {
   /// `receive` gets each piece on the queue's thread; the memory of events is valid during the call only.
   init(receive: @escaping @Sendable (borrowing Piece) -> Void) { self.receive = receive }
 
-  deinit { state.withLock { for chunk in $0.free { chunk.deallocate() } } }
+  deinit {
+    state.withLock { state in
+      for chunk in state.freeChunks { chunk.deallocate() }
+      for block in state.freeBlocks { block.deallocate() }
+    }
+  }
 
   /// Starts the thread.
   func begin() { Thread.detachNewThread { [self] in work() } }
@@ -41,7 +49,13 @@ final class TraceQueue: Sendable {
   /// Takes a chunk over and returns an empty one, as ``TraceMode/handedOver(exchange:)`` demands.
   func exchange(_ chunk: UnsafeMutablePointer<ExitEvent>, _ count: Int) -> UnsafeMutablePointer<ExitEvent> {
     put(.events(chunk, count: count))
-    return state.withLock { $0.free.popLast() } ?? .allocate(capacity: ExitLog.chunkCapacity)
+    return state.withLock { $0.freeChunks.popLast() } ?? .allocate(capacity: ExitLog.chunkCapacity)
+  }
+
+  /// Takes a block over and returns an empty one.
+  func exchange(_ block: UnsealedBlock) -> UnsealedBlock {
+    put(.block(block))
+    return state.withLock { $0.freeBlocks.popLast() } ?? .allocate()
   }
 
   /// Takes a piece over; waits while there are too many.
@@ -83,6 +97,10 @@ final class TraceQueue: Sendable {
 
   private func handle(_ piece: Piece) {
     receive(piece)
-    if case .events(let chunk, _) = piece { state.withLock { $0.free.append(chunk) } }
+    switch piece {
+    case .events(let chunk, _): state.withLock { $0.freeChunks.append(chunk) }
+    case .block(let block): state.withLock { $0.freeBlocks.append(block) }
+    case .bytes: break
+    }
   }
 }

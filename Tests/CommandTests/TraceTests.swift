@@ -47,8 +47,8 @@ import Testing
     }
   }
 
-  /// With several virtual CPUs: the phases of the whole and of each CPU add up to the run's virtual time, and the trees are
-  /// the run's.
+  /// With several virtual CPUs: the phases of the whole and of each CPU add up to the run's virtual time, and the trees
+  /// are the run's.
   @Test func statOfSeveralProcessorsAddsUpToTheRun() throws {
     try TemporaryFolder.with { folder in
       let result = try Command.run(

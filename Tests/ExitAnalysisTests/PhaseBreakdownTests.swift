@@ -70,13 +70,13 @@ import VMX
     #expect(phases.total == root.end)
   }
 
-  /// Two virtual CPUs take turns, and their logs come one after the other: the times of each are its own, and what an exit
-  /// spans of the other's turn is nobody's.
+  /// Two virtual CPUs take turns, and their logs come one after the other: the times of each are its own, and what an
+  /// exit spans of the other's turn is nobody's.
   @Test func eachOfTwoProcessorsHasItsTime() {
     let own = Self.prices
     let turn = own.vmExit + own.vmEntry + own.handlerBase
-    // CPU 0 runs 100 in L1 and exits; CPU 1 runs 70 in L2 to an exit that L0 keeps, then CPU 0 goes on for 30; then both
-    // wait for 400, and CPU 1 is woken and runs 55 to the end.
+    // CPU 0 runs 100 in L1 and exits; CPU 1 runs 70 in L2 to an exit that L0 keeps, then CPU 0 goes on for 30; then
+    // both wait for 400, and CPU 1 is woken and runs 55 to the end.
     var first = Self.exit(.externalInterrupt, from: .l1, at: 100, ran: 100)
     first.end = 100 + 70 + turn
     let halt = Self.exit(.hlt, from: .l1, at: first.end + 30, ran: 30)

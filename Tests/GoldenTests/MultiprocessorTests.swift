@@ -56,8 +56,8 @@ import VMX
     #expect(runs[0].result.virtualCycles == runs[1].result.virtualCycles)
   }
 
-  /// The phases of a run of several processors add up to its virtual time, and each processor's own are the instructions
-  /// that it retired, and its page walks.
+  /// The phases of a run of several processors add up to its virtual time, and each processor's own are the
+  /// instructions that it retired, and its page walks.
   @Test func phasesOfSeveralProcessorsAddUp() throws {
     let run = try runAssembly(".set COUNT, 3\n" + Self.counting) { $0.processorCount = 4 }
     let result = run.result
@@ -138,8 +138,8 @@ import VMX
     #expect(run.result.outcome == .guestReported(code: 0))
   }
 
-  /// A store by one processor ends the MWAIT of another, and an interrupt between processors its HLT; each has registers
-  /// and vector registers of its own.
+  /// A store by one processor ends the MWAIT of another, and an interrupt between processors its HLT; each has
+  /// registers and vector registers of its own.
   @Test func processorsWakeEachOther() throws {
     let run = try runAssembly(
       """

@@ -25,9 +25,9 @@ private typealias Place = SystemGuest.Place
     return counts.pointee
   }
 
-  /// Large pages under two levels of tables, in both dimensions: a walk reads 3 entries of the guest, each through 3 of EPT,
-  /// and 3 of EPT for the page; the second finds the guest's tables among the cached guest-physical mappings. The store finds
-  /// the translation that the load made.
+  /// Large pages under two levels of tables, in both dimensions: a walk reads 3 entries of the guest, each through 3 of
+  /// EPT, and 3 of EPT for the page; the second finds the guest's tables among the cached guest-physical mappings. The
+  /// store finds the translation that the load made.
   @Test func aWalkThroughBothDimensionsHasItsReferences() throws {
     let guest = try SystemGuest(Self.code)
     guest.enableEPT()

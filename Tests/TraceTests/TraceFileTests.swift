@@ -168,6 +168,40 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
       step: 0, moment: .exit, vmcs01: VMCSValues(), vmcs12: VMCSValues(), vmcs02: VMCSValues())
   }
 
+  /// What a log writes is what it would have kept, if the blocks are sealed later, too.
+  @Test func aLogWritesWhatItCounts() throws {
+    let file = TraceBytes()
+    let writer = UnsafeMutablePointer<TraceWriter>.allocate(capacity: 1)
+    var blocks: [UnsealedBlock] = []
+    var header: [UInt8] = []
+    writer.initialize(
+      to: TraceWriter(
+        TraceDescription(), output: { header += $0 },
+        exchange: { block in
+          blocks.append(block)
+          return UnsealedBlock.allocate()
+        }))
+    var log = ExitLog(mode: .written(writer))
+    var kept = ExitLog(mode: .kept(limit: 10_000))
+    #expect(log.isRecording)
+    for event in randomEvents(10_000, seed: 5) {
+      log.append(event)
+      kept.append(event)
+    }
+    writer.pointee.finish(TraceSummary())
+    writer.deinitialize(count: 1)
+    writer.deallocate()
+    file.bytes = header
+    for block in blocks {
+      file.append(block.sealed())
+      block.deallocate()
+    }
+    let reading = try read(file.bytes)
+    #expect(blocks.count > 2)
+    #expect(reading.events == kept.events)
+    #expect(reading.ending == .complete(TraceSummary(events: 10_000)))
+  }
+
   @Test func thePageWalksComeBack() throws {
     var walks = PageWalks()
     walks.l1.add(guest: 4, ept: 20)
