@@ -88,7 +88,7 @@ struct CPUState {
 
   /// The length of the system instruction being executed, which VM exits report.
   var systemInstructionLength: UInt8 = 0
-  /// Cycles for an instruction, rounded up, when some were last executed: 1 without page walks.
+  /// Cycles for an instruction of late, rounded up: 1 without page walks.
   var pace: UInt64 = 1
   /// The clock's instructions when an exception was last delivered.
   var lastDelivery: UInt64 = .max

@@ -128,8 +128,8 @@ extension Core {
     let clock = cpu.pointee.machine.clock
     guard deadline > clock.pointee.cycles else { return 1 }
     let left = deadline &- clock.pointee.cycles
-    guard clock.pointee.walkReferenceCycles != 0, left > Self.shortWay else { return left }
-    return max(1, left / (2 &* cpu.pointee.pace))
+    let isNear = clock.pointee.walkReferenceCycles == 0 || left <= Self.shortWay
+    return max(1, left / (cpu.pointee.pace &* (isNear ? 1 : 2)))
   }
 
   /// Takes note of how many cycles an instruction took since `start`, page walks included.
@@ -137,7 +137,9 @@ extension Core {
     let clock = cpu.pointee.machine.clock
     let instructions = clock.pointee.instructions &- start.instructions
     let cycles = clock.pointee.cycles &- start.cycles
-    cpu.pointee.pace = cycles <= instructions || instructions == 0 ? 1 : cycles / instructions &+ 1
+    let now = cycles <= instructions || instructions == 0 ? 1 : cycles / instructions &+ 1
+    let before = cpu.pointee.pace
+    cpu.pointee.pace = now >= before ? now : before &- (before &- now &+ 7) / 8
   }
 
   /// So many cycles before a deadline the rest of the way is gone at once.
