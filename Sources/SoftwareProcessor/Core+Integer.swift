@@ -45,7 +45,7 @@ extension Core {
   func executeInteger(_ instruction: borrowing Instruction) throws(Interruption) {
     if instruction.mnemonic.isVector { return try executeVector(copy instruction) }
     switch instruction.mnemonic {
-    case .mov, .movnti, .movzx, .movFromSegment: try executeMove(instruction)
+    case .mov, .movnti, .movdiri, .movzx, .movFromSegment: try executeMove(instruction)
     case .movsx, .movsxd: try executeMoveSigned(instruction)
     case .cmovcc: try executeConditionalMove(instruction)
     case .setcc:
@@ -63,7 +63,7 @@ extension Core {
     case .call: try executeCall(instruction)
     case .ret: try executeReturn(instruction)
     case .movs, .cmps, .stos, .lods, .scas: try executeString(instruction)
-    case .nop, .lfence, .mfence, .sfence: break
+    case .nop, .lfence, .mfence, .sfence, .serialize: break
     default: try executeArithmetic(instruction)
     }
   }
@@ -99,6 +99,7 @@ extension Core {
   private func executeMiscellaneous(_ instruction: borrowing Instruction) throws(Interruption) {
     switch instruction.mnemonic {
     case .movbe: try executeMoveSwapped(instruction)
+    case .movdir64b: try executeMoveDirect64(instruction)
     case .bswap: executeByteSwap(instruction)
     case .xlat: try executeTranslateByte(instruction)
     case .pusha: try executePushAll(instruction)

@@ -2,9 +2,26 @@ import InstructionDecoder
 import X86
 
 extension Core {
-  /// MOV, MOVNTI, MOVZX and moves of a segment register's selector.
+  /// MOV, MOVNTI, MOVDIRI, MOVZX and moves of a segment register's selector.
   func executeMove(_ instruction: borrowing Instruction) throws(Interruption) {
     try set(instruction.operand0, instruction, try value(of: instruction.operand1, instruction))
+  }
+
+  /// MOVDIR64B: 64 bytes, wherever they are, go to a multiple of 64 in ES, all or none.
+  ///
+  /// Source: SDM volume 2, "MOVDIR64B—Move 64 Bytes as Direct Store".
+  func executeMoveDirect64(_ instruction: borrowing Instruction) throws(Interruption) {
+    let segment = instruction.address.segment
+    let target = OperandSize(instruction.addressSize).truncated(
+      self[register: instruction.operand0.register])
+    let source = try linearAddress(segment, offset(of: instruction), count: 64, access: .read)
+    let destination = try linearAddress(.es, target, count: 64, access: .write)
+    guard destination & 63 == 0 else { throw raise(.generalProtection) }
+    var words = InlineArray<8, UInt64>(repeating: 0)
+    for index in 0..<8 {
+      words[index] = try load(source &+ UInt64(index) &* 8, as: UInt64.self, stack: segment == .ss)
+    }
+    for index in 0..<8 { try store(words[index], at: destination &+ UInt64(index) &* 8) }
   }
 
   /// MOVSX and MOVSXD.

@@ -6,7 +6,14 @@ enum InitialDisk {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("Guest")
 
-  static func archive(for kernel: LinuxKernel) throws -> Data {
+  /// The file, made anew beside the kernel, where a user finds it too.
+  static func file(for kernel: LinuxKernel) throws -> URL {
+    let file = kernel.folder.appendingPathComponent("initrd")
+    try archive(for: kernel).write(to: file, options: .atomic)
+    return file
+  }
+
+  private static func archive(for kernel: LinuxKernel) throws -> Data {
     var archive = CPIOArchive()
     for directory in ["bin", "dev", "proc", "sys"] { archive.add(directory: directory) }
     archive.add(characterDevice: "dev/console", major: 5, minor: 1)

@@ -21,6 +21,15 @@ struct LinuxKernelTests {
     #expect(run.report?.failedEntries == 0)
   }
 
+  @Test(
+    "A kernel uses whatever the oldest and the newest processor models promise",
+    arguments: ["nehalem", "max"])
+  func kernelTrustsCPUID(_ model: String) throws {
+    let run = try LinuxRun(Self.kernel, "modules=yes", options: ["--cpu", model])
+    #expect(run.status == 0, "\(run.ending)")
+    #expect(run.lines.contains("init: /dev/kvm is there"), "\(run.ending)")
+  }
+
   @Test("Several virtual CPUs and memory above 4 GByte are the kernel's to use", arguments: [2, 4])
   func kernelFindsProcessorsAndMemory(_ count: Int) throws {
     let run = try LinuxRun(Self.kernel, options: ["--cpus", "\(count)", "--memory", "\(count * 2)G"])

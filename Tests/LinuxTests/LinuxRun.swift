@@ -76,11 +76,9 @@ extension LinuxRun {
   init(
     _ kernel: LinuxKernel, image: URL? = nil, _ words: String = "", options: [String] = []
   ) throws {
-    let disk = try InitialDisk.archive(for: kernel)
+    let initrd = try InitialDisk.file(for: kernel)
     self = try withTemporaryFolder { folder in
-      let initrd = folder.appendingPathComponent("initrd")
-      try disk.write(to: initrd)
-      return try LinuxRun(
+      try LinuxRun(
         arguments: ["run", (image ?? kernel.image).path, "--initrd", initrd.path]
           + ["--cmdline", Self.kernelOptions + " " + words, "--json"] + Self.limits + options, in: folder)
     }
