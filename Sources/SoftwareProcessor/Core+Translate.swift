@@ -113,11 +113,13 @@ extension Core {
     let pointer = nonRoot.pointee.eptPointer
     guard pointer != 0 else { return address.rawValue }
     let cache = cpu.pointee.machine.guestPhysical
-    if let host = cache.pointee.find(address.rawValue, access, eptPointer: pointer) { return host }
+    // Bit 63 of an EPTP is reserved.
+    let key = pointer | (nonRoot.pointee.secondary.contains(.modeBasedExecuteControlForEPT) ? 1 << 63 : 0)
+    if let host = cache.pointee.find(address.rawValue, access, key: key) { return host }
     let paging = ExtendedPaging(eptp: pointer, physicalAddressWidth: Self.physicalAddressWidth)
     do throws(ExtendedFault) {
       let host = try paging.translate(address, for: access, in: HostStructures(core: self)).address.rawValue
-      cache.pointee.insert(address.rawValue, access, eptPointer: pointer, host: host)
+      cache.pointee.insert(address.rawValue, access, key: key, host: host)
       return host
     } catch {
       throw GuestPhysicalFault(fault: error, address: address.rawValue)

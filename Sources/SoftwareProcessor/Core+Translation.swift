@@ -47,7 +47,7 @@ extension Core {
 extension Core {
   /// Forgets every translation.
   func forgetTranslations() {
-    translations.pointee.reset()
+    translations.pointee.retireAll()
     blocks.pointee.generation &+= 1
     selectContexts()
   }

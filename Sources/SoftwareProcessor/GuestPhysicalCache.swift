@@ -9,19 +9,21 @@ import Translation
 struct GuestPhysicalCache {
   /// One mapping.
   struct Entry {
-    /// The guest-physical page, and in the low bits the kind of the access and that the entry is in use.
-    var tag: UInt64 = 0
-    /// The EPTP, whose bits 11:0 matter too.
-    var eptPointer: UInt64 = 0
-    /// The ``epoch`` that it was made in.
+    /// The guest-physical page.
+    var page: UInt64 = 0
+    /// All that the access depends on: whatever it has, decides.
+    var access = ExtendedAccess(.read)
+    /// The EPT and what else decides how it is walked.
+    var key: UInt64 = 0
+    /// The ``epoch`` that it was made in; 0 is none.
     var epoch: UInt64 = 0
     /// The L0-physical page.
     var host: UInt64 = 0
   }
 
-  let entries: UnsafeMutablePointer<Entry>
+  private let entries: UnsafeMutablePointer<Entry>
   /// Grows with every invalidation: entries of other epochs are void.
-  private(set) var epoch: UInt64 = 1
+  private var epoch: UInt64 = 1
 
   /// The number of entries; a power of two.
   private static let count = 2048
@@ -37,47 +39,40 @@ struct GuestPhysicalCache {
   /// Forgets every mapping.
   mutating func reset() { epoch &+= 1 }
 
-  /// The tag of an access to the page of `address`. An access to a paging structure has its own, since with accessed
-  /// and dirty flags it needs the dirty flag.
-  private static func tag(_ address: UInt64, _ access: ExtendedAccess) -> UInt64 {
-    let kind: UInt64 =
-      switch access.kind {
-      case .read: 1
-      case .write: 2
-      case .execute: 3
-      }
-    return address & ~0xFFF | kind | (access.isPagingStructure ? 4 : 0)
-  }
-
-  private func place(_ tag: UInt64) -> UnsafeMutablePointer<Entry> {
-    let hash = tag &>> 12 ^ tag &>> 23 ^ tag &<< 9
+  /// The place of a mapping. Each page has six: for reads, writes and fetches, of data and of paging structures.
+  private func place(_ page: UInt64, _ kind: AccessKind, _ isPagingStructure: Bool) -> UnsafeMutablePointer<
+    Entry
+  > {
+    let way = UInt64(kind.rawValue) &<< 1 | (isPagingStructure ? 1 : 0)
+    let hash = page &>> 12 ^ page &>> 23 ^ way &<< 8
     return entries + Int(truncatingIfNeeded: hash & UInt64(truncatingIfNeeded: Self.count &- 1))
   }
 
-  /// Where `address` is, if that is known.
+  /// Where `address` is, if that is known. `key` names the EPT and what else decides how it is walked.
   @inline(__always)
-  func find(_ address: UInt64, _ access: ExtendedAccess, eptPointer: UInt64) -> UInt64? {
-    let tag = Self.tag(address, access)
-    let entry = place(tag)
-    guard entry.pointee.tag == tag, entry.pointee.eptPointer == eptPointer, entry.pointee.epoch == epoch
-    else {
-      return nil
-    }
+  func find(_ address: UInt64, _ access: ExtendedAccess, key: UInt64) -> UInt64? {
+    let page = address & ~0xFFF
+    let entry = place(page, access.kind, access.isPagingStructure)
+    guard entry.pointee.page == page, entry.pointee.key == key, entry.pointee.epoch == epoch,
+      entry.pointee.access == access
+    else { return nil }
     return entry.pointee.host | address & 0xFFF
   }
 
   /// Forgets the mappings of the page of `address`.
   func forget(_ address: UInt64) {
+    let page = address & ~0xFFF
     for kind in [AccessKind.read, .write, .execute] {
       for isPagingStructure in [false, true] {
-        let tag = Self.tag(address, ExtendedAccess(kind, isPagingStructure: isPagingStructure))
-        if place(tag).pointee.tag == tag { place(tag).pointee.tag = 0 }
+        let entry = place(page, kind, isPagingStructure)
+        if entry.pointee.page == page { entry.pointee.epoch = 0 }
       }
     }
   }
 
-  func insert(_ address: UInt64, _ access: ExtendedAccess, eptPointer: UInt64, host: UInt64) {
-    let tag = Self.tag(address, access)
-    place(tag).pointee = Entry(tag: tag, eptPointer: eptPointer, epoch: epoch, host: host & ~0xFFF)
+  func insert(_ address: UInt64, _ access: ExtendedAccess, key: UInt64, host: UInt64) {
+    let page = address & ~0xFFF
+    place(page, access.kind, access.isPagingStructure).pointee = Entry(
+      page: page, access: access, key: key, epoch: epoch, host: host & ~0xFFF)
   }
 }

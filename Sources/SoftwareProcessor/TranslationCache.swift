@@ -24,7 +24,7 @@ struct TranslationCache {
   var references: (guest: UInt64, ept: UInt64) = (0, 0)
 
   /// The number of entries in each table; a power of two.
-  static let count = 4096
+  static let count = 16384
   /// Marks a write entry whose page holds decoded code, so that the inline lookup misses.
   static let holdsCode: UInt64 = 1
 
@@ -50,7 +50,14 @@ struct TranslationCache {
     Int(truncatingIfNeeded: (linear &>> 12) & UInt64(truncatingIfNeeded: count &- 1))
   }
 
-  /// Forgets every translation of every context.
+  /// Forgets every translation of every context, without a look at the entries: their tags name nothing any more.
+  mutating func retireAll() {
+    contexts.retire { _ in true }
+    lowestLarge = .max
+    highestLarge = 0
+  }
+
+  /// The same, with all tags free again.
   mutating func reset() {
     for table in [reads, writes, fetches] {
       table.update(repeating: TranslationEntry(tag: 0, addend: 0), count: Self.count)
@@ -104,57 +111,96 @@ struct ContextTags {
 }
 
 /// The contexts that the software TLB's tags name. World switches and privilege changes only select another one.
+///
+/// Finding one and retiring some take a time that does not grow with those used up: a guest may write CR3 or CR4 in every
+/// other instruction.
 struct TranslationContexts {
   /// The context of tag `n << 1`, from 1 to `used - 1`.
-  var table: UnsafeMutablePointer<TranslationContext>
-  var used = 1
-  /// Where the last few contexts were found, by a hash of their contents.
-  var recent: UnsafeMutablePointer<UInt16>
+  let table: UnsafeMutablePointer<TranslationContext>
+  private var used = 1
+  /// The numbers of those that are live, in no order.
+  private let live: UnsafeMutablePointer<UInt16>
+  private var liveCount = 0
+  /// Where contexts are found, by a hash of their contents: ``ways`` numbers for each, the latest first; 0 is none. One
+  /// that has been pushed out is never found again, and gets another tag.
+  private let sets: UnsafeMutablePointer<UInt16>
 
   static let capacity = 1024
-  static let recentCount = 256
+  private static let setCount = 128
+  private static let ways = 4
 
-  static func allocate() -> TranslationContexts {
-    let table = UnsafeMutablePointer<TranslationContext>.allocate(capacity: capacity)
-    table.initialize(repeating: TranslationContext(), count: capacity)
-    let recent = UnsafeMutablePointer<UInt16>.allocate(capacity: recentCount)
-    recent.initialize(repeating: 0, count: recentCount)
-    return TranslationContexts(table: table, recent: recent)
+  private init() {
+    table = .allocate(capacity: Self.capacity)
+    table.initialize(repeating: TranslationContext(), count: Self.capacity)
+    live = .allocate(capacity: Self.capacity)
+    live.initialize(repeating: 0, count: Self.capacity)
+    sets = .allocate(capacity: Self.setCount * Self.ways)
+    sets.initialize(repeating: 0, count: Self.setCount * Self.ways)
   }
+
+  static func allocate() -> TranslationContexts { TranslationContexts() }
 
   func deallocate() {
     table.deallocate()
-    recent.deallocate()
+    live.deallocate()
+    sets.deallocate()
   }
 
   mutating func reset() {
     table.update(repeating: TranslationContext(), count: Self.capacity)
-    recent.update(repeating: 0, count: Self.recentCount)
+    sets.update(repeating: 0, count: Self.setCount * Self.ways)
     used = 1
+    liveCount = 0
   }
 
   /// The tag of `context`, or nil when all tags are used up and the tables have to be reset first.
   mutating func tag(of context: TranslationContext) -> UInt64? {
-    var hash = context.cr3 &>> 12 ^ context.eptPointer &>> 12 ^ UInt64(context.vpid) &* 0x9E37
-    hash = (hash ^ UInt64(context.flags) &* 0x85 ^ hash &>> 8) & UInt64(Self.recentCount - 1)
-    let slot = Int(truncatingIfNeeded: hash)
-    let found = Int(recent[slot])
-    if table[found] == context { return UInt64(found) << 1 }
-    for index in 1..<max(used, 1) where table[index] == context {
-      recent[slot] = UInt16(index)
-      return UInt64(index) << 1
+    let set = sets + Self.place(of: context)
+    for way in 0..<Self.ways {
+      let number = Int(set[way])
+      if number != 0, table[number] == context { return UInt64(number) << 1 }
     }
     guard used < Self.capacity else { return nil }
+    insert(UInt16(used), into: set)
     table[used] = context
-    recent[slot] = UInt16(used)
+    live[liveCount] = UInt16(used)
+    liveCount += 1
     used += 1
     return UInt64(used - 1) << 1
   }
 
+  private static func place(of context: TranslationContext) -> Int {
+    var hash = context.cr3 &>> 12 ^ context.eptPointer &>> 12 ^ UInt64(context.vpid) &* 0x9E37
+    hash ^= UInt64(context.flags) &* 0x85 ^ context.cr4 &>> 4 ^ context.cr3 &<< 2 ^ hash &>> 8
+    return Int(truncatingIfNeeded: hash & UInt64(truncatingIfNeeded: setCount &- 1)) &* ways
+  }
+
+  /// Puts `number` first, in the place of one that is retired, or else of the oldest.
+  private func insert(_ number: UInt16, into set: UnsafeMutablePointer<UInt16>) {
+    var way = Self.ways &- 1
+    for candidate in 0..<Self.ways where !table[Int(set[candidate])].isLive {
+      way = candidate
+      break
+    }
+    while way > 0 {
+      set[way] = set[way &- 1]
+      way &-= 1
+    }
+    set[0] = number
+  }
+
   /// Retires every context that `matches`: no entry tagged with it will ever hit again.
   mutating func retire(where matches: (TranslationContext) -> Bool) {
-    for index in 1..<max(used, 1) where table[index].isLive && matches(table[index]) {
-      table[index] = TranslationContext()
+    var position = 0
+    while position < liveCount {
+      let number = Int(live[position])
+      guard matches(table[number]) else {
+        position &+= 1
+        continue
+      }
+      table[number] = TranslationContext()
+      liveCount &-= 1
+      live[position] = live[liveCount]
     }
   }
 }

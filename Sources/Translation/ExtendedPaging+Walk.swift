@@ -30,7 +30,7 @@ extension ExtendedPaging {
   }
 
   /// Whether a present entry is one that the SDM forbids (SDM volume 3, "EPT Misconfigurations").
-  @inlinable
+  @inlinable @inline(__always)
   public func isMisconfigured(_ entry: UInt64, _ level: UInt8, isLeaf: Bool) -> Bool {
     if entry & 3 == 2 { return true }
     let reserved = ((1 << 52) &- 1) & ~((1 << UInt64(physicalAddressWidth)) &- 1) as UInt64
@@ -44,7 +44,7 @@ extension ExtendedPaging {
     }
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   static func size(_ level: UInt8) -> MappingSize {
     switch level {
     case 1: .page4K

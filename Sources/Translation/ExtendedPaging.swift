@@ -72,7 +72,7 @@ public enum ExtendedFault: Error, Equatable, Sendable {
 }
 
 /// An access to a guest-physical address.
-public struct ExtendedAccess: Sendable {
+public struct ExtendedAccess: Equatable, Sendable {
   public var kind: AccessKind
   /// Whether the access is to a guest paging-structure entry; with accessed and dirty flags for EPT, it counts as a
   /// write even if it only reads.

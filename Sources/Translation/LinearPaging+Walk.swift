@@ -14,13 +14,13 @@ struct WalkState {
   @usableFromInline var notAccessed: UInt8 = 0
   @usableFromInline var count: UInt8 = 0
 
-  @inlinable
+  @inlinable @inline(__always)
   init(table: UInt64, level: UInt8) {
     self.table = table
     self.level = level
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   mutating func note(_ address: UInt64, accessed: Bool) {
     switch count {
     case 0: entries.0 = address
@@ -43,7 +43,7 @@ struct WalkState {
     }
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   mutating func narrow(by entry: UInt64, executeDisable: Bool) {
     isWritable = isWritable && entry & PagingEntry.writable != 0
     isUser = isUser && entry & PagingEntry.user != 0
@@ -88,7 +88,7 @@ extension LinearPaging {
 
   /// The table that the walk begins in. For PAE paging, the PDPTE is a register without permissions; nil if it is
   /// not present.
-  @inlinable
+  @inlinable @inline(__always)
   func root(_ linear: UInt64) -> WalkState? {
     switch mode {
     case .none, .fourLevel: return WalkState(table: cr3 & addressMask, level: 4)
@@ -106,13 +106,13 @@ extension LinearPaging {
     }
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   var addressMask: UInt64 {
     mode == .bits32 ? 0xFFFF_F000 : PagingEntry.addressMask & ((1 << UInt64(physicalAddressWidth)) &- 1)
   }
 
   /// The offset in its table of the entry that `linear` selects.
-  @inlinable
+  @inlinable @inline(__always)
   func index(_ linear: UInt64, _ level: UInt8) -> UInt64 {
     if mode == .bits32 { return (linear >> (level == 2 ? 22 : 12) & 0x3FF) << 2 }
     return (linear >> (12 &+ 9 &* UInt64(level &- 1)) & 0x1FF) << 3
@@ -131,7 +131,7 @@ extension LinearPaging {
     }
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   func isLeaf(_ entry: UInt64, _ level: UInt8) -> Bool {
     switch level {
     case 1: true
@@ -144,7 +144,7 @@ extension LinearPaging {
 
   /// The bits that must be 0 in an entry (SDM volume 3, "Hierarchical Paging Structures: an Overview" and the
   /// tables of entry formats after it).
-  @inlinable
+  @inlinable @inline(__always)
   func reservedBits(_ level: UInt8, isLeaf: Bool) -> UInt64 {
     if mode == .bits32 {
       // A 4-MByte page has address bits 39:32 in bits 20:13, as far as the physical-address width goes.
@@ -162,7 +162,7 @@ extension LinearPaging {
   }
 
   /// Whether the rights allow `access` (SDM volume 3, "Determination of Access Rights").
-  @inlinable
+  @inlinable @inline(__always)
   func permits(_ access: LinearAccess, _ state: WalkState) -> Bool {
     if access.isUser {
       guard state.isUser else { return false }
@@ -215,7 +215,7 @@ extension LinearPaging {
     }
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   func size(_ level: UInt8) -> MappingSize {
     switch level {
     case 1: .page4K
@@ -224,7 +224,7 @@ extension LinearPaging {
     }
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   func base(_ leaf: UInt64, _ size: MappingSize) -> UInt64 {
     guard size == .page4M else { return leaf & addressMask & ~size.offsetMask }
     return leaf & 0xFFC0_0000 | (leaf >> 13 & 0xFF) << 32

@@ -37,11 +37,11 @@ public struct LinearPaging: Sendable {
     @inlinable
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    public static let writeProtect = Controls(rawValue: 1 << 0)
-    public static let pageSizeExtensions = Controls(rawValue: 1 << 1)
-    public static let supervisorExecutionPrevention = Controls(rawValue: 1 << 2)
-    public static let supervisorAccessPrevention = Controls(rawValue: 1 << 3)
-    public static let executeDisable = Controls(rawValue: 1 << 4)
+    @inlinable public static var writeProtect: Controls { Controls(rawValue: 1 << 0) }
+    @inlinable public static var pageSizeExtensions: Controls { Controls(rawValue: 1 << 1) }
+    @inlinable public static var supervisorExecutionPrevention: Controls { Controls(rawValue: 1 << 2) }
+    @inlinable public static var supervisorAccessPrevention: Controls { Controls(rawValue: 1 << 3) }
+    @inlinable public static var executeDisable: Controls { Controls(rawValue: 1 << 4) }
   }
 
   @inlinable

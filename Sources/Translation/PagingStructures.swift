@@ -32,10 +32,10 @@ public struct Permissions: OptionSet, Hashable, Sendable {
   @inlinable
   public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-  public static let read = Permissions(rawValue: 1 << 0)
-  public static let write = Permissions(rawValue: 1 << 1)
-  public static let execute = Permissions(rawValue: 1 << 2)
-  public static let all: Permissions = [.read, .write, .execute]
+  @inlinable public static var read: Permissions { Permissions(rawValue: 1 << 0) }
+  @inlinable public static var write: Permissions { Permissions(rawValue: 1 << 1) }
+  @inlinable public static var execute: Permissions { Permissions(rawValue: 1 << 2) }
+  @inlinable public static var all: Permissions { Permissions(rawValue: 0b111) }
 
   /// The permission that an access of `kind` needs.
   @inlinable
@@ -50,11 +50,11 @@ public enum MappingSize: UInt8, Comparable, Sendable {
   case page1G = 30
 
   /// The size in bytes.
-  @inlinable
+  @inlinable @inline(__always)
   public var bytes: UInt64 { 1 << UInt64(rawValue) }
 
   /// The bits of an address below the mapping's alignment.
-  @inlinable
+  @inlinable @inline(__always)
   public var offsetMask: UInt64 { bytes &- 1 }
 
   @inlinable

@@ -164,6 +164,23 @@ private typealias Place = SystemGuest.Place
     #expect(guest.vmcs[.exitInterruptionErrorCode] == 1)
   }
 
+  /// A guest that changes a mapping and writes CR3 more often than there are tags reads through the new one each time.
+  @Test func eachWriteOfCR3ForgetsTheMappings() throws {
+    // mov ecx, 3000; again: xor [r8], r9; mov cr3, rax; add rsi, [rbx]; dec ecx; jnz again; hlt
+    let guest = try SystemGuest([
+      0xB9, 0xB8, 0x0B, 0, 0, 0x4D, 0x31, 0x08, 0x0F, 0x22, 0xD8, 0x48, 0x03, 0x33, 0xFF, 0xC9, 0x75, 0xF3,
+      0xF4,
+    ])
+    guest.registers.pointee.r8 = Place.pd + 8
+    guest.registers.pointee.r9 = 0x20_0000
+    guest.registers.pointee.rax = Place.pml4
+    guest.registers.pointee.rbx = 0x20_0010
+    guest[0x10] = 0x1_0000
+    guest[0x20_0010] = 1
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rsi == 1500 * 0x1_0001)
+  }
+
   /// SDM volume 3, "Operations that Invalidate Cached Mappings": after INVEPT the guest's tables are found where the EPT
   /// has moved them.
   @Test func inveptForgetsWhereTheGuestsTablesAre() throws {
