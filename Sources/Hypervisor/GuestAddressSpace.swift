@@ -201,19 +201,30 @@ struct GuestAddressSpace {
     var failure: GuestFault?
     while count < 15 {
       do throws(GuestFault) {
-        let linear = try linear(.cs, rip &+ UInt64(count), size: 1, .execute)
-        let address = try physical(linear, .execute)
-        guard let byte = ram.pointer(to: address, count: 1) else { throw .noCode(address) }
-        bytes[count] = byte.load(as: UInt8.self)
+        count += try copyCode(at: rip &+ UInt64(count), limit: 15 - count, to: &bytes, from: count)
       } catch {
         failure = error
         break
       }
-      count += 1
     }
     let result = decode(&bytes, count: count)
     if let instruction = result { return instruction }
     throw failure ?? .exception(.invalidOpcode)
+  }
+
+  /// Copies the code at `offset` in CS, up to the end of its page or segment and `limit` bytes at the most, behind the
+  /// first `count` of `bytes`; returns how many there were.
+  private func copyCode(
+    at offset: UInt64, limit: Int, to bytes: inout [15 of UInt8], from count: Int
+  ) throws(GuestFault) -> Int {
+    let address = try physical(try linear(.cs, offset, size: 1, .execute), .execute)
+    var length = min(UInt64(limit), 4096 &- address.pageOffset)
+    if !is64Bit { length = min(length, guest.vmcs[.guestCSLimit] &- offset &+ 1) }
+    guard let code = ram.pointer(to: address, count: length) else { throw .noCode(address) }
+    for position in 0..<Int(length) {
+      bytes[count + position] = code.load(fromByteOffset: position, as: UInt8.self)
+    }
+    return Int(length)
   }
 
   private func decode(_ bytes: inout [15 of UInt8], count: Int) -> Instruction? {
