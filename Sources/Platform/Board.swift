@@ -100,7 +100,8 @@ public final class Board {
     let clock = RealTimeClock(
       time: time, line: interruptLine(PlatformAddresses.realTimeClockInterrupt),
       start: configuration.clockStart,
-      memory: ClockMemory(lowMemory: configuration.lowMemory, highMemory: configuration.highMemory))
+      memory: ClockMemory(lowMemory: configuration.lowMemory, highMemory: configuration.highMemory),
+      noteAlarm: { [unowned powerManagement] in powerManagement.noteAlarm() })
     attach(timer, PlatformAddresses.intervalTimer)
     attach(SystemControlPortB(timer: timer, time: time), PlatformAddresses.systemControlB)
     attach(clock, PlatformAddresses.realTimeClock)

@@ -15,8 +15,6 @@ struct FixedDescription {
     static let haltOnAllProcessors = Self(rawValue: 1 << 2)
     /// There is no fixed-hardware sleep button.
     static let noFixedSleepButton = Self(rawValue: 1 << 5)
-    /// The real-time clock's alarm is not among the fixed events.
-    static let noFixedAlarm = Self(rawValue: 1 << 6)
     static let timerHas32Bits = Self(rawValue: 1 << 8)
     static let hasResetRegister = Self(rawValue: 1 << 10)
   }
@@ -62,8 +60,7 @@ struct FixedDescription {
     body.append(architecture.rawValue)
     body.append(UInt8(0))
     let flags: Flags = [
-      .cacheFlush, .haltOnAllProcessors, .noFixedSleepButton, .noFixedAlarm, .timerHas32Bits,
-      .hasResetRegister,
+      .cacheFlush, .haltOnAllProcessors, .noFixedSleepButton, .timerHas32Bits, .hasResetRegister,
     ]
     body.append(flags.rawValue)
     GenericAddress(ports: Place.resetControl).write(to: &body)

@@ -9,10 +9,11 @@ public final class PowerManagement {
     static let timer = Self(rawValue: 1 << 0)
     static let global = Self(rawValue: 1 << 5)
     static let powerButton = Self(rawValue: 1 << 8)
+    static let realTimeClock = Self(rawValue: 1 << 10)
     static let wake = Self(rawValue: 1 << 15)
 
-    static let enableable: Self = [.timer, .global, .powerButton]
-    static let all: Self = [.timer, .global, .powerButton, .wake]
+    static let enableable: Self = [.timer, .global, .powerButton, .realTimeClock]
+    static let all: Self = [.timer, .global, .powerButton, .realTimeClock, .wake]
   }
 
   private enum Offset {
@@ -47,8 +48,13 @@ public final class PowerManagement {
   }
 
   /// The user presses the power button, by which an operating system is asked to shut down.
-  public func pressPowerButton() {
-    status.insert(.powerButton)
+  public func pressPowerButton() { raise(.powerButton) }
+
+  /// The real-time clock's alarm interrupts.
+  func noteAlarm() { raise(.realTimeClock) }
+
+  private func raise(_ event: Events) {
+    status.insert(event)
     update(at: time.cycles)
   }
 

@@ -34,6 +34,9 @@ public final class RealTimeClock {
 
   private let time: any MachineTime
   private let line: InterruptLine
+  /// Told when an alarm interrupts, beside the line.
+  private let noteAlarm: () -> Void
+  private var isAlarmRaised = false
   private var index = 0
   private var registers = ClockRegisters()
   /// A 32,768-Hz crystal, and 1024 interrupts per second if they are enabled.
@@ -46,10 +49,15 @@ public final class RealTimeClock {
   private var seen: UInt64
   public private(set) var deadline = UInt64.max
 
-  /// A clock that now says `start` seconds since 1970-01-01T00:00:00, and has the CMOS `memory` of 114 bytes from 0EH.
-  public init(time: any MachineTime, line: InterruptLine, start: Int64, memory: ClockMemory) {
+  /// A clock that now says `start` seconds since 1970-01-01T00:00:00, and has the CMOS `memory` of 114 bytes from 0EH;
+  /// `noteAlarm` is told when its alarm interrupts.
+  public init(
+    time: any MachineTime, line: InterruptLine, start: Int64, memory: ClockMemory,
+    noteAlarm: @escaping () -> Void = {}
+  ) {
     self.time = time
     self.line = line
+    self.noteAlarm = noteAlarm
     secondStart = time.ticks(at: time.cycles, rate: Self.rate)
     seen = secondStart
     memory.write(to: &registers)
@@ -89,7 +97,14 @@ extension RealTimeClock: TimedDevice {
     }
     seen = tick
     line.set(!flags.isDisjoint(with: enabled))
+    raiseAlarm()
     deadline = nextCycle
+  }
+
+  private func raiseAlarm() {
+    let isRaised = flags.contains(.alarm) && enabled.contains(.alarm)
+    if isRaised, !isAlarmRaised { noteAlarm() }
+    isAlarmRaised = isRaised
   }
 
   private func passPeriods(until tick: UInt64) {

@@ -106,6 +106,8 @@ import Platform
     #expect(Array(memory.bytes[fadt + 88..<fadt + 92]) == [4, 2, 0, 4])
     #expect(memory.bytes[fadt + 108] == 0x32)
     #expect(memory.get(fadt + 112, as: UInt32.self) & (1 << 8 | 1 << 10) == 1 << 8 | 1 << 10)
+    // The clock's alarm is a fixed event (FIX_RTC is 0), for RTC_EN can be set.
+    #expect(memory.get(fadt + 112, as: UInt32.self) & 1 << 6 == 0)
     #expect(memory.get(fadt + 120, as: UInt64.self) == 0xCF9)
     #expect(memory.bytes[fadt + 128] == 6)
     #expect(memory.get(fadt + 152, as: UInt64.self) == 0x600)

@@ -78,6 +78,30 @@ import Platform
     #expect(register(board, 0xC) == 0)
   }
 
+  /// ACPI Specification, "PM1 Event Grouping": RTC_STS and RTC_EN, whose readback Linux checks.
+  @Test func theAlarmIsAFixedEvent() throws {
+    let start = try #require(ClockTime.seconds(of: "2026-01-01T10:00:00"))
+    let board = TestBoard { $0.clockStart = start }
+    board.redirect(9, 0x8039)
+    board.output(0x400, 0x602, size: 2)
+    #expect(board.input(0x602, size: 2) == 0x400)
+    set(board, 1, 0x02)
+    set(board, 3, 0x00)
+    set(board, 5, 0x10)
+    board.pass(3 * Self.second)
+    #expect(board.input(0x600, size: 2) == 0)
+    _ = register(board, 0xC)
+    set(board, 1, 0x05)
+    set(board, 0xB, 0x22)
+    board.pass(3 * Self.second)
+    #expect(board.input(0x600, size: 2) == 0x400)
+    #expect(board.apic.acknowledge() == 0x39)
+    // Cleared, it does not come back before the next alarm, whether or not the clock's own flag was read.
+    board.output(0x400, 0x600, size: 2)
+    board.pass(Self.second)
+    #expect(board.input(0x600, size: 2) == 0)
+  }
+
   @Test func settingStopsTheUpdates() {
     let board = TestBoard()
     set(board, 0xB, 0x82)
