@@ -1,5 +1,4 @@
-/// A 16550A UART whose line is always ready and makes no errors: what the guest sends goes to a sink at once, what the
-/// machine's user types waits in a queue until the receiver has room.
+/// A 16550A UART whose line is always ready and makes no errors: what the guest sends goes to a sink at once.
 ///
 /// A character time-out is reported as soon as anything waits below the trigger level.
 /// Source: National Semiconductor, PC16550D data sheet, "Registers".
@@ -9,12 +8,12 @@ public final class SerialPort: PortDevice {
   /// The number of its ports.
   public static let portCount: UInt16 = 8
 
-  /// The greatest number of bytes that wait to be read; further ones are lost, as on a real line.
-  static let inputLimit = 4096
+  /// The reads of LSR that find nothing, with nothing sent between them, after which a guest counts as one that waits for
+  /// input.
+  private static let pollsOfAListener = 64
 
   private let sink: (UInt8) -> Void
   private let line: InterruptLine?
-  private var input = ByteQueue()
   private var receiver = SerialReceiver()
   private var interruptEnable: InterruptEnable = []
   private var lineControl: UInt8 = 0
@@ -24,21 +23,16 @@ public final class SerialPort: PortDevice {
   /// The changes of the modem's lines since MSR was read: its bits 3:0.
   private var modemChanges: UInt8 = 0
   private var isTransmitterInterruptPending = false
+  /// The reads of LSR that have found nothing, up to ``pollsOfAListener``, where they stay until the port is set up anew.
+  private var vainPolls = 0
+  /// Whether the guest has ever raised RTS, which says from then on whether it wants to be sent anything.
+  private var usesRequestToSend = false
+  public private(set) var activity: UInt64 = 0
 
   /// A port that drives `line`, if it is wired, and sends to `sink`.
   public init(line: InterruptLine? = nil, sink: @escaping (UInt8) -> Void) {
     self.line = line
     self.sink = sink
-  }
-
-  /// Whether ``receive(_:)`` would lose nothing: who has more to say waits until it would not.
-  public var canReceive: Bool { input.count + receiver.count < Self.inputLimit }
-
-  /// Puts `byte` on the receiving line.
-  public func receive(_ byte: UInt8) {
-    if canReceive { input.append(byte) } else { receiver.hasOverrun = true }
-    fillReceiver()
-    updateLine()
   }
 
   public func read(offset: UInt16, size: UInt8) -> UInt32 {
@@ -47,12 +41,6 @@ public final class SerialPort: PortDevice {
 
   public func write(_ value: UInt32, offset: UInt16, size: UInt8) {
     PortBytes.scatter(value, size) { setRegister(offset &+ $1, $0) }
-  }
-
-  /// Moves what was typed into the receiver as far as it has room. In loopback the line is disconnected.
-  private func fillReceiver() {
-    guard !isLoopback else { return }
-    while receiver.hasRoom, let byte = input.removeFirst() { receiver.put(byte) }
   }
 }
 
@@ -83,6 +71,7 @@ extension SerialPort {
   private struct ModemControl: OptionSet {
     let rawValue: UInt8
 
+    static let requestToSend = Self(rawValue: 2)
     static let output2 = Self(rawValue: 8)
     static let loopback = Self(rawValue: 0x10)
   }
@@ -117,13 +106,12 @@ extension SerialPort {
     case Register.data: transmit(value)
     case Register.interruptEnable where isDivisorLatchOpen: divisor = divisor & 0xFF | UInt16(value) << 8
     case Register.interruptEnable: setInterruptEnable(InterruptEnable(rawValue: value & 0xF))
-    case Register.interruptIdentification: receiver.setControl(value)
-    case Register.lineControl: lineControl = value
+    case Register.interruptIdentification: setFIFOControl(value)
+    case Register.lineControl: setLineControl(value)
     case Register.modemControl: setModemControl(ModemControl(rawValue: value & 0x1F))
     case Register.scratch: scratch = value
     default: return
     }
-    fillReceiver()
     updateLine()
   }
 
@@ -131,11 +119,25 @@ extension SerialPort {
   private func transmit(_ value: UInt8) {
     isTransmitterInterruptPending = false
     updateLine()
-    if isLoopback { receiver.put(value) } else { sink(value) }
     isTransmitterInterruptPending = true
+    guard !isLoopback else { return receiver.put(value) }
+    sink(value)
+    activity &+= 1
+    if vainPolls < Self.pollsOfAListener { vainPolls = 0 }
+  }
+
+  private func setFIFOControl(_ value: UInt8) {
+    vainPolls = 0
+    receiver.setControl(value)
+  }
+
+  private func setLineControl(_ value: UInt8) {
+    vainPolls = 0
+    lineControl = value
   }
 
   private func setInterruptEnable(_ value: InterruptEnable) {
+    vainPolls = 0
     if value.subtracting(interruptEnable).contains(.transmitterEmpty) { isTransmitterInterruptPending = true }
     interruptEnable = value
   }
@@ -143,6 +145,7 @@ extension SerialPort {
   private func setModemControl(_ value: ModemControl) {
     let before = modemLines
     modemControl = value
+    if !isLoopback, value.contains(.requestToSend) { usesRequestToSend = true }
     let changed = before ^ modemLines
     // The ring indicator (bit 6) counts only as it goes away.
     let ringEnded = changed & before & 0x40
@@ -150,14 +153,15 @@ extension SerialPort {
   }
 
   private func takeData() -> UInt8 {
+    if receiver.count > 0 { activity &+= 1 }
     let byte = receiver.take()
-    fillReceiver()
     updateLine()
     return byte
   }
 
   /// LSR: reading clears the overrun.
   private func takeLineStatus() -> UInt8 {
+    if receiver.count == 0, vainPolls < Self.pollsOfAListener { vainPolls += 1 }
     let status = Self.transmitterEmpty | (receiver.count > 0 ? 1 : 0) | (receiver.hasOverrun ? 2 : 0)
     receiver.hasOverrun = false
     updateLine()
@@ -179,6 +183,37 @@ extension SerialPort {
       updateLine()
     }
     return modemLines | modemChanges
+  }
+}
+
+// MARK: Input
+
+extension SerialPort: ConsolePort {
+  /// A guest listens once it has the UART interrupt it for received data, or has looked for such data long enough. An
+  /// operating system that only prints does neither; and what it finds in the FIFO when it begins to listen, it drops.
+  public var isListening: Bool {
+    guard !isLoopback, !usesRequestToSend || modemControl.contains(.requestToSend) else { return false }
+    return takesInterrupts || isPolled
+  }
+
+  private var takesInterrupts: Bool {
+    interruptEnable.contains(.receivedData) && modemControl.contains(.output2)
+  }
+  private var isPolled: Bool { vainPolls == Self.pollsOfAListener }
+
+  public var isPolledInVain: Bool { isPolled && receiver.count == 0 }
+
+  /// A guest that polls gets a byte at a time: it may stop at any moment.
+  public var room: Int {
+    guard isListening else { return 0 }
+    return takesInterrupts ? receiver.room : receiver.count == 0 ? 1 : 0
+  }
+
+  public var isDrained: Bool { receiver.count == 0 }
+
+  public func receive(_ bytes: ArraySlice<UInt8>) {
+    for byte in bytes { receiver.put(byte) }
+    updateLine()
   }
 }
 

@@ -44,12 +44,13 @@ struct SerialReceiver {
   var hasOverrun = false
 
   var count: Int { queue.count }
-  var hasRoom: Bool { count < (isFIFO ? Self.depth : 1) }
+  /// The number of bytes that it takes without an overrun.
+  var room: Int { max(0, (isFIFO ? Self.depth : 1) - count) }
   var hasReachedTrigger: Bool { count >= trigger }
 
   /// A byte from the line. Without room, a full FIFO keeps what it has, and the holding register takes the new byte.
   mutating func put(_ byte: UInt8) {
-    if !hasRoom {
+    if room == 0 {
       hasOverrun = true
       guard !isFIFO else { return }
       queue.removeAll()

@@ -56,6 +56,11 @@ public struct VirtQueue {
     return request
   }
 
+  /// Whether the driver has made a chain available that was not taken.
+  var hasBuffers: Bool {
+    memory.load(driverArea &+ 2, as: UInt16.self).map { $0 != nextAvailable } ?? false
+  }
+
   /// Gives `request` back, `written` bytes of whose buffers were filled.
   mutating func complete(_ request: VirtioRequest) throws(VirtioFault) {
     let entry = deviceArea &+ 4 &+ UInt64(nextUsed & (size &- 1)) &* 8

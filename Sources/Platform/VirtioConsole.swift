@@ -13,6 +13,7 @@ public final class VirtioConsole: VirtioDevice {
 
   private let sink: (UInt8) -> Void
   private var input = ByteQueue()
+  public private(set) var activity: UInt64 = 0
   public weak var transport: VirtioTransport?
 
   public init(sink: @escaping (UInt8) -> Void) { self.sink = sink }
@@ -28,16 +29,6 @@ public final class VirtioConsole: VirtioDevice {
     if offset == Self.emergencyWriteOffset { sink(UInt8(truncatingIfNeeded: value)) }
   }
 
-  /// Whether ``receive(_:)`` would lose nothing: who has more to say waits until it would not.
-  public var canReceive: Bool { input.count < Self.inputLimit }
-
-  /// Hands `byte` to the guest; it is lost unless ``canReceive``.
-  public func receive(_ byte: UInt8) {
-    guard canReceive else { return }
-    input.append(byte)
-    transport?.serve(Self.receiveQueue)
-  }
-
   public func serve(_ index: Int, _ queue: inout VirtQueue) throws(VirtioFault) {
     if index == Self.receiveQueue { try fill(&queue) } else { try send(&queue) }
   }
@@ -46,6 +37,7 @@ public final class VirtioConsole: VirtioDevice {
     while input.count > 0, var request = try queue.next() {
       var bytes: [UInt8] = []
       while UInt64(bytes.count) < request.writableCount, let byte = input.removeFirst() { bytes.append(byte) }
+      activity &+= UInt64(bytes.count)
       _ = try request.write(bytes)
       try queue.complete(request)
     }
@@ -57,6 +49,7 @@ public final class VirtioConsole: VirtioDevice {
       while request.readableCount > 0, budget > 0 {
         let count = min(request.readableCount, Self.chunk, budget)
         for byte in try request.read(Int(count)) ?? [] { sink(byte) }
+        activity &+= count
         budget -= count
       }
       try queue.complete(request)
@@ -65,4 +58,17 @@ public final class VirtioConsole: VirtioDevice {
 
   /// What one request sends at most, so that no driver can keep the machine busy for long; the rest is dropped.
   private static let sendLimit: UInt64 = 1 << 20
+}
+
+extension VirtioConsole: ConsolePort {
+  /// The guest listens while its driver has buffers for what is typed.
+  public var isListening: Bool { transport?.hasBuffers(Self.receiveQueue) ?? false }
+  public var isPolledInVain: Bool { false }
+  public var room: Int { isListening ? max(0, Self.inputLimit - input.count) : 0 }
+  public var isDrained: Bool { input.count == 0 }
+
+  public func receive(_ bytes: ArraySlice<UInt8>) {
+    for byte in bytes.prefix(max(0, Self.inputLimit - input.count)) { input.append(byte) }
+    transport?.serve(Self.receiveQueue)
+  }
 }

@@ -119,6 +119,11 @@ public final class VirtioTransport: MemoryDevice {
     updateLine()
   }
 
+  /// Whether the driver has buffers in queue `index` that were not given back.
+  func hasBuffers(_ index: Int) -> Bool {
+    isRunning && queues.indices.contains(index) && queues[index].isReady && queues[index].hasBuffers
+  }
+
   /// The driver broke the protocol: the device stands still until it is reset.
   private func fail() {
     status.insert(.needsReset)

@@ -9,7 +9,7 @@ import Platform
     board.redirect(4, 0x34)
     board.output(1, 0x3F9)
     board.output(8, 0x3FC)
-    board.board.serial.receive(0x41)
+    board.board.serial.receive([0x41])
     #expect(board.apic.acknowledge() == 0x34)
     board.setLocal(0xB0, 0)
     #expect(board.input(0x3FA) & 0xF == 4)

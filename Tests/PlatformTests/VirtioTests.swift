@@ -289,21 +289,29 @@ import Platform
   @Test func whatIsTypedWaitsForBuffers() {
     let console = VirtioConsole { _ in }
     let driver = VirtioDriver(console)
+    #expect(!console.isListening)
     driver.start(queue: 0)
-    console.receive(0x61)
-    console.receive(0x62)
+    #expect(!console.isListening && console.room == 0)
+    console.receive([0x61, 0x62])
     #expect(driver.usedIndex == 0)
     driver.descriptor(0, 0x4000, 8, flags: 2)
     driver.offer(0)
     #expect(driver.usedLength(0) == 2)
     #expect(Array(driver.memory.bytes[0x4000..<0x4002]) == [0x61, 0x62])
+    #expect(console.isDrained && !console.isListening)
     driver.offer(0)
     #expect(driver.usedIndex == 1)
-    console.receive(0x63)
+    #expect(console.isListening && console.room == 4096)
+    console.receive([0x63])
     #expect(driver.usedIndex == 2)
     #expect(driver.memory.bytes[0x4000] == 0x63)
-    for _ in 0..<5000 { console.receive(1) }
-    #expect(!console.canReceive)
+    #expect(console.activity == 3)
+    console.receive(ArraySlice(repeatElement(1, count: 5000)))
+    driver.offer(0)
+    #expect(driver.usedIndex == 3)
+    #expect(!console.isDrained)
+    driver.set(0x70, 0)
+    #expect(!console.isListening)
   }
 
   @Test func entropyRepeatsAndVaries() {
