@@ -62,6 +62,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
       devices.board.leaveTimerRunning()
       devices.noteAccess()
     }
+    if let input = configuration.consoleInput { devices.connect(input, waking: self) }
   }
 
   deinit {
@@ -131,9 +132,11 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
           .internalError(sentence: "the pool of L0's own pages is too small for the nested machine"))
       }
     }
-    let end = processors.run(devices)
+    let end = processors.run(devices, stopRequest)
     processors.finish()
-    return RunResult(outcome(end), processors)
+    var result = RunResult(outcome(end), processors)
+    if let feed = devices.feed { result.consoleInput = feed.count }
+    return result
   }
 
   private func outcome(_ end: RunEnd) -> RunOutcome {
@@ -149,7 +152,13 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   public func requestStop(_ reason: StopReason) {
     stopRequest.make(reason)
     processor.requestStop()
+    configuration.consoleInput?.interrupt()
   }
+}
+
+extension Machine: WakeableMachine {
+  /// The processor stops without a reason to end the run.
+  func wake() { processor.requestStop() }
 }
 
 /// The first reason that somebody outside gave to end a run. Safe in a signal handler.

@@ -58,6 +58,9 @@ public struct MachineConfiguration: Sendable {
   public var watched: VMCSWatchList?
   /// Which exit trees are recorded with their VMCSs; nil if none are.
   public var recorded: TreeRecording?
+  /// What the user types at the guest's console: the virtio console, if the guest listens there, else the serial port;
+  /// nil if nobody does.
+  public var consoleInput: (any ConsoleInput)?
   /// Receives each byte that the guest writes to its serial port, on the thread of the run.
   public var serialOutput: @Sendable (UInt8) -> Void = { _ in }
 

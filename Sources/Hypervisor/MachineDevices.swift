@@ -29,25 +29,53 @@ final class MachineDevices {
 
   let board: Board
   let attention: UnsafeMutablePointer<Attention>
+  /// What the user types; nil if nobody does.
+  private(set) var feed: ConsoleFeed?
+  private let consoles: [any ConsolePort]
 
   init(_ configuration: BoardConfiguration, clock: UnsafeMutablePointer<VirtualClock>, frequency: UInt64) {
     board = Board(configuration, time: VirtualTime(clock, frequency: frequency))
+    consoles = configuration.virtioDevices.compactMap { $0 as? VirtioConsole } + [board.serial]
     attention = .allocate(capacity: 1)
     attention.initialize(to: Attention(deadline: board.nextDeadline))
   }
 
   deinit { attention.deallocate() }
 
+  /// Lets the guest have `input`; `machine`, once woken, calls ``noteTyped()``.
+  func connect(_ input: any ConsoleInput, waking machine: any WakeableMachine) {
+    feed = ConsoleFeed(input, ports: consoles, time: board.time, waking: machine)
+  }
+
   /// A device was accessed.
   func noteAccess() {
-    attention.pointee.generation &+= 1
-    attention.pointee.interprocessorCount = board.bus.interprocessorCount
-    attention.pointee.deadline = board.nextDeadline
+    feed?.noteAccess()
+    noteChange()
   }
 
   /// Lets the devices do what is due at `now`.
   func advance(to now: UInt64) {
     board.advance(to: now)
+    feed?.advance(to: now)
     noteAccess()
+  }
+
+  /// Every virtual CPU waits.
+  func noteIdle() {
+    guard let feed else { return }
+    feed.noteIdle()
+    noteChange()
+  }
+
+  /// Something was typed in real time.
+  func noteTyped() {
+    feed?.noteTyped()
+    noteChange()
+  }
+
+  private func noteChange() {
+    attention.pointee.generation &+= 1
+    attention.pointee.interprocessorCount = board.bus.interprocessorCount
+    attention.pointee.deadline = min(board.nextDeadline, feed?.deadline ?? .max)
   }
 }

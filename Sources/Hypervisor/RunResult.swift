@@ -30,6 +30,8 @@ public struct RunResult: Sendable {
   public var walkReferenceCycles: UInt64 = 0
   /// The part of ``virtualCycles`` that passed while every virtual CPU waited for an event.
   public var idleCycles: UInt64 = 0
+  /// What the guest was given of what its user typed.
+  public var consoleInput = ConsoleInputCount()
   /// What each virtual CPU did, in their order.
   public var processors: [ProcessorCount] = []
 }

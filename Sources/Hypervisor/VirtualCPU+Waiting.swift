@@ -79,6 +79,17 @@ extension VirtualCPU {
       && (vmx.wantsExternalInterrupts || RFLAGS(rawValue: vmcs[.guestRFLAGS]).contains(.if))
   }
 
+  /// Whether a maskable interrupt would end the waiting.
+  var isInterruptible: Bool {
+    switch wait {
+    case .startUp: false
+    case .halt: RFLAGS(rawValue: vmx.vmcs01[.guestRFLAGS]).contains(.if)
+    case .monitor(_, let takesMasked, _):
+      takesMasked || RFLAGS(rawValue: vmx.vmcs01[.guestRFLAGS]).contains(.if)
+    case nil: vmx.wantsExternalInterrupts || RFLAGS(rawValue: vmx.vmcs02[.guestRFLAGS]).contains(.if)
+    }
+  }
+
   /// The RIP of the instruction that the guest waits in.
   var waitingRIP: UInt64 {
     switch wait {

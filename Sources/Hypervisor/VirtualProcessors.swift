@@ -65,14 +65,18 @@ struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
 
   private func context(_ number: Int) -> UnsafeMutableRawPointer { contexts + contextStride * number }
 
-  /// Runs until the machine ends or is stopped.
-  mutating func run(_ devices: MachineDevices) -> RunEnd {
+  /// Runs until the machine ends, or is stopped as `stop` says.
+  mutating func run(_ devices: MachineDevices, _ stop: StopRequest) -> RunEnd {
     var length = Self.turnCycles
     var sent = devices.attention.pointee.interprocessorCount
     while true {
       let end = count > 1 ? clock.pointee.cycles &+ length : UInt64.max
       length = min(length &* 2, Self.turnCycles)
       switch cpus[current].takeTurn(until: end) {
+      // Nobody asked for the end: the processor was stopped for the sake of what was typed.
+      case .ended(.stoppedBy(.requested)) where stop.reason == nil:
+        devices.noteTyped()
+        continue
       case .ended(let end): return end
       case .yields, .waits: break
       }
@@ -82,7 +86,7 @@ struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
       }
       if let next = nextReady() {
         change(to: next)
-      } else if let end = waitForEvent(devices) {
+      } else if let end = waitForEvent(devices, stop) {
         return end
       }
     }
@@ -107,29 +111,51 @@ struct VirtualProcessors<P: VMXProcessor>: ~Copyable {
     processor.restoreContext(from: context(next))
   }
 
-  /// Lets time jump from deadline to deadline until somebody can go on; how the run ended if nobody ever can.
-  private mutating func waitForEvent(_ devices: MachineDevices) -> RunEnd? {
-    var waited: UInt64 = 0
+  /// Lets time jump from deadline to deadline until somebody can go on; how the run ended if nobody ever can. While
+  /// somebody may type, time passes as it does for them.
+  private mutating func waitForEvent(_ devices: MachineDevices, _ stop: StopRequest) -> RunEnd? {
+    let before = idleCycles
     // Whoever goes on has waited for all.
-    defer { cpus[current].waited &+= waited }
-    for _ in 0..<Self.idleLimit {
+    defer { cpus[current].waited &+= idleCycles &- before }
+    var jumps = 0
+    while jumps < Self.idleLimit {
+      devices.noteIdle()
+      if stop.reason != nil { return .stoppedBy(.requested) }
+      if giveToReady() { return nil }
       var deadline = devices.attention.pointee.deadline
       for number in 0..<count { deadline = min(deadline, cpus[number].wakeTime) }
-      guard deadline != .max else { break }
-      let now = clock.pointee.cycles
-      if deadline > now {
-        waited &+= deadline &- now
-        idleCycles &+= deadline &- now
-        clock.pointee.cycles = deadline
+      if let feed = devices.feed, feed.awaitsTyping, deadline != .max || isInterruptible {
+        pass(until: feed.wait(until: deadline))
+      } else if deadline != .max {
+        pass(until: deadline)
+        jumps += 1
+      } else {
+        break
       }
       devices.advance(to: clock.pointee.cycles)
-      if devices.board.events.pending != nil { return nil }
-      if let next = nextReady() {
-        change(to: next)
-        return nil
-      }
+      if devices.board.events.pending != nil || giveToReady() { return nil }
     }
     return .ended(cpus[0].halted)
+  }
+
+  /// Lets the virtual CPU that is next to go on have the processor, if there is one.
+  private mutating func giveToReady() -> Bool {
+    guard let next = nextReady() else { return false }
+    change(to: next)
+    return true
+  }
+
+  private mutating func pass(until time: UInt64) {
+    let now = clock.pointee.cycles
+    guard time > now else { return }
+    idleCycles &+= time &- now
+    clock.pointee.cycles = time
+  }
+
+  /// Whether an interrupt would end the waiting of some virtual CPU.
+  private var isInterruptible: Bool {
+    for number in 0..<count where cpus[number].isInterruptible { return true }
+    return false
   }
 
   /// Ends what is open when the run has ended.

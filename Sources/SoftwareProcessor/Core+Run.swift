@@ -14,7 +14,8 @@ extension Core {
       try injectEvent()
       try checkTPRThreshold()
       while true {
-        if stopRequest.take() { return .requested }
+        // A pending trap of the monitor trap flag is kept in no VMCS.
+        if !nonRoot.pointee.isMTFPending, stopRequest.take() { return .requested }
         try takeEvents()
         let clock = cpu.pointee.machine.clock
         guard clock.pointee.instructions < clock.pointee.instructionLimit else { return .instructionLimit }
