@@ -13,6 +13,7 @@ enum ExitStatus: Int32, CaseIterable {
   case cannotCreateOutput = 73
   case outputIncomplete = 74
   case limitReached = 124
+  case hungUp = 129
   case interrupted = 130
   case terminated = 143
 
@@ -31,7 +32,8 @@ enum ExitStatus: Int32, CaseIterable {
     case .outputIncomplete:
       "an output file, standard output or a disk image could not be written"
     case .limitReached: "--timeout or --limit-instructions ended the run"
-    case .interrupted: "SIGINT (Ctrl-C) ended the run"
+    case .hungUp: "SIGHUP, the end of the terminal, ended the run"
+    case .interrupted: "SIGINT (Ctrl-C, or Ctrl-A X at the guest's console) ended the run"
     case .terminated: "SIGTERM ended the run"
     }
   }

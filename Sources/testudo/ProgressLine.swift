@@ -4,7 +4,8 @@ import Synchronization
 /// One line on a terminal that tells how far a long run has come, written over and over in its place, and erased at the
 /// end. Whatever else is written to the terminal erases it first.
 ///
-/// There is none unless standard error is a terminal: what is piped or kept stays free of it.
+/// There is none unless standard error is a terminal: what is piped or kept stays free of it. There is none either while
+/// the terminal is the guest's, whose user it would disturb.
 final class ProgressLine: Sendable {
   /// Runs shorter than this show nothing.
   static let patience = Duration.seconds(2)
@@ -15,6 +16,8 @@ final class ProgressLine: Sendable {
 
   private struct State {
     var isShown = false
+    /// Whether an unfinished line of somebody else's stands where it would be.
+    var isHeld = false
     var isOver = false
     var next: ContinuousClock.Instant
   }
@@ -39,7 +42,7 @@ final class ProgressLine: Sendable {
   func update(_ text: @autoclosure () -> String) {
     let now = ContinuousClock.now
     state.withLock { state in
-      guard !state.isOver, now >= state.next else { return }
+      guard !state.isOver, !state.isHeld, !Terminal.isRaw, now >= state.next else { return }
       state.next = now + Self.interval
       state.isShown = true
       Self.write(Self.erase + text().prefix(Self.widest))
@@ -56,9 +59,10 @@ final class ProgressLine: Sendable {
     }
   }
 
-  /// Makes room for something else on the terminal.
-  func erase() {
+  /// Makes room for something else on the terminal; until the next call, if that leaves a line `unfinished`.
+  func erase(unfinished: Bool = false) {
     state.withLock { state in
+      state.isHeld = unfinished
       guard state.isShown else { return }
       state.isShown = false
       Self.write(Self.erase)

@@ -26,6 +26,10 @@ struct RunCommand: ParsableCommand {
       caused them, their reason, and the level that handled them. With --json, standard output is one JSON object \
       and the serial port goes to standard error. Ctrl-C ends a run and still prints what was counted.
 
+      Standard input is the guest's console as soon as the guest listens there. A terminal's keys then go to the guest, \
+      Ctrl-C too, and time passes as it does for you: Ctrl-A X ends the run, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A H helps. \
+      A file or pipe is typed line by line at moments that repeat from run to run.
+
       \(ExitStatus.discussion)
       """)
 
@@ -180,6 +184,8 @@ struct RunCommand: ParsableCommand {
     var configuration = try configuration(for: source, commandLine: options.commandLine, console: console)
     let disks = try devices.openDisks()
     devices.apply(to: &configuration, disks: disks) { console.receive($0) }
+    configuration.consoleInput = StandardInput(
+      STDIN_FILENO, flush: { console.flush() }, leave: { watchdog.leave() })
     let dumps = try dumpVmcs.map { path throws(CommandError) in try VMCSFolder(path: path) }
     if let dumps {
       let moments: [VMCSMoment] = dumpAt.isEmpty ? [.failure, .last] : dumpAt
@@ -200,6 +206,8 @@ struct RunCommand: ParsableCommand {
     progress?.follow { [machine, progress] in machine.progress.text(after: progress?.seconds ?? 0) }
     let result = machine.run()
     progress?.end()
+    Terminal.restore()
+    for disk in disks { _ = disk.flush() }
     let duration = (ContinuousClock.now - start).components
     console.finish()
     let report = RunReport(

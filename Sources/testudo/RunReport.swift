@@ -36,6 +36,7 @@ struct RunReport {
     text += cost + "\n"
     if result.idleCycles > 0 { text += waiting + "\n" }
     if result.pageWalks.l1.walks | result.pageWalks.l2.walks != 0 { text += walks + "\n" }
+    if result.consoleInput.bytes > 0 { text += input + "\n" }
     if result.processors.count > 1 { text += processors }
     for failure in result.entryFailures { text += Self.text(failure) }
     if result.outcome.isSuccess { text += "\(result.outcome)\n" }
@@ -85,6 +86,13 @@ struct RunReport {
       + "\(grouped(references &* result.walkReferenceCycles)) virtual cycles"
   }
 
+  private var input: String {
+    let input = result.consoleInput
+    return
+      "\(grouped(input.bytes)) bytes of input for the guest's console"
+      + (input.isLive ? ", some as they were typed, so that another run may differ" : "")
+  }
+
   private var processors: String {
     result.processors.map { count in
       "CPU \(count.number): \(grouped(count.exits)) exits, \(grouped(count.instructions)) instructions\n"
@@ -123,6 +131,9 @@ struct RunReport {
       "failedEntries": .unsigned(result.failedEntries),
       "entryFailures": .array(result.entryFailures.map(Self.json)),
       "serial": .string(String(decoding: serial, as: UTF8.self)), "serialBytes": .unsigned(serialCount),
+      "consoleInput": [
+        "bytes": .unsigned(result.consoleInput.bytes), "live": .bool(result.consoleInput.isLive),
+      ],
     ]
   }
 

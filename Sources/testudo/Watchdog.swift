@@ -4,8 +4,8 @@ import Synchronization
 
 /// Ends a run when the user interrupts it or when its time is over.
 ///
-/// SIGINT and SIGTERM are blocked in the whole process and taken by one thread, so no code runs in a signal handler.
-/// A second signal ends the process at once.
+/// SIGINT, SIGTERM and SIGHUP are blocked in the whole process and taken by one thread, so no code runs in a signal
+/// handler. A second signal ends the process at once. SIGCONT makes the terminal the guest's again.
 final class Watchdog: Sendable {
   private struct State {
     var requestStop: (@Sendable (StopReason) -> Void)?
@@ -41,8 +41,18 @@ final class Watchdog: Sendable {
     sigemptyset(&signals)
     sigaddset(&signals, SIGINT)
     sigaddset(&signals, SIGTERM)
+    sigaddset(&signals, SIGCONT)
+    // nohup(1) has it ignored, but to one that is blocked this means nothing.
+    if !isHangUpIgnored { sigaddset(&signals, SIGHUP) }
     return signals
   }
+
+  private static let isHangUpIgnored: Bool = {
+    var action = sigaction()
+    sigaction(SIGHUP, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+      == unsafeBitCast(SIG_IGN, to: Int.self)
+  }()
 
   private func watch() {
     var isTimedOut = false
@@ -54,8 +64,10 @@ final class Watchdog: Sendable {
       }
       var signals = Self.signals
       let signal = sigtimedwait(&signals, nil, &wait)
-      if signal > 0 {
-        interrupt(signal == SIGTERM ? .terminated : .interrupted)
+      if signal == SIGCONT {
+        Terminal.resume()
+      } else if signal > 0 {
+        interrupt(signal == SIGTERM ? .terminated : signal == SIGHUP ? .hungUp : .interrupted)
       } else if let deadline, !isTimedOut, ContinuousClock.now >= deadline {
         isTimedOut = true
         stop(.timeout)
@@ -63,12 +75,18 @@ final class Watchdog: Sendable {
     }
   }
 
+  /// The user ends the run from the console, as by SIGINT.
+  func leave() { interrupt(.interrupted) }
+
   private func interrupt(_ status: ExitStatus) {
     let isSecond = state.withLock { state in
       defer { state.status = status }
       return state.status != nil
     }
-    if isSecond { _exit(status.rawValue) }
+    if isSecond {
+      Terminal.restore()
+      _exit(status.rawValue)
+    }
     stop(.interrupted)
   }
 

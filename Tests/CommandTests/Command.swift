@@ -30,11 +30,13 @@ enum Command {
   /// No command of these tests takes nearly as long, in a debug build on a busy machine either.
   private static let patience = 300.0
 
-  /// Runs `testudo` in `directory` to its end. `whileRunning` gets its process as soon as it runs.
+  /// Runs `testudo` in `directory` to its end, with `input` as its standard input. `whileRunning` gets its process as soon
+  /// as it runs.
   static func run(
-    _ arguments: [String], in directory: URL? = nil, whileRunning: (Process) throws -> Void = { _ in }
+    _ arguments: [String], in directory: URL? = nil, input: FileHandle = .nullDevice,
+    whileRunning: (Process) throws -> Void = { _ in }
   ) throws -> CommandResult {
-    try launch(path, arguments, in: directory, whileRunning: whileRunning)
+    try launch(path, arguments, in: directory, input: input, whileRunning: whileRunning)
   }
 
   /// Runs a line of shell, in which `"$0"` is `testudo`.
@@ -43,7 +45,7 @@ enum Command {
   }
 
   private static func launch(
-    _ program: String, _ arguments: [String], in directory: URL?,
+    _ program: String, _ arguments: [String], in directory: URL?, input: FileHandle = .nullDevice,
     whileRunning: (Process) throws -> Void = { _ in }
   ) throws -> CommandResult {
     try TemporaryFolder.with { folder in
@@ -56,7 +58,7 @@ enum Command {
         try Data().write(to: url)
         return (url, try FileHandle(forWritingTo: url))
       }
-      process.standardInput = FileHandle.nullDevice
+      process.standardInput = input
       process.standardOutput = files[0].1
       process.standardError = files[1].1
       try process.run()

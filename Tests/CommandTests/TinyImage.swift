@@ -37,4 +37,12 @@ enum TinyImage {
   static let success = elf(code: [0x31, 0xC0, 0xE7, 0xF4, 0xF4])
   /// MOV EDX, 3F8H; MOV AL, 'x'; OUT DX, AL; JMP to the OUT: writes to the serial port for ever.
   static let chatter = elf(code: [0xBA, 0xF8, 0x03, 0, 0, 0xB0, 0x78, 0xEE, 0xEB, 0xFD])
+  /// Echoes what it polls from the serial port, and reports success at '!'.
+  static let echo = elf(code: [
+    0xBA, 0xFD, 0x03, 0, 0,  // MOV EDX, 3FDH
+    0xEC, 0xA8, 1, 0x74, 0xFB,  // IN AL, DX; TEST AL, 1; JZ to the IN
+    0xBA, 0xF8, 0x03, 0, 0,  // MOV EDX, 3F8H
+    0xEC, 0xEE, 0x3C, 0x21, 0x75, 0xEB,  // IN AL, DX; OUT DX, AL; CMP AL, '!'; JNE to the begin
+    0x31, 0xC0, 0xE7, 0xF4, 0xF4,  // XOR EAX, EAX; OUT F4H, EAX
+  ])
 }
