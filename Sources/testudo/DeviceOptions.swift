@@ -46,7 +46,8 @@ struct DeviceOptions: ParsableArguments {
         + "several times.", valueName: "file[,readonly]"))
   var disks: [String] = []
 
-  @Option(help: "The console: the serial port alone, or a virtio console as well.")
+  @Option(
+    help: "The console: the serial port alone, or a virtio console as well, which then gets what is typed.")
   var console = ConsoleChoice.serial
 
   @Option(

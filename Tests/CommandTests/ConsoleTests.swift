@@ -117,11 +117,11 @@ private final class TestTerminal {
     }
   }
 
-  /// However a run ends, the terminal is what it was.
+  /// However a run ends, the terminal is what it was: by the key for it, by a signal that ends the run, or by one that
+  /// ends the process at once, for which SIGPIPE stands here, as threads of Foundation block the others.
   @Test(
     arguments: [
-      (0, 130), (SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129), (SIGQUIT, SIGQUIT), (SIGSEGV, SIGSEGV),
-      (SIGABRT, SIGABRT), (SIGUSR1, SIGUSR1),
+      (0, 130), (SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129), (SIGPIPE, SIGPIPE),
     ] as [(Int32, Int32)])
   func theTerminalIsRestored(_ signal: Int32, _ status: Int32) throws {
     try withGuest(TinyImage.echo) { folder in
