@@ -183,7 +183,8 @@ private func randomEvents(_ count: Int, seed: UInt64) -> [ExitEvent] {
         }))
     var log = ExitLog(mode: .written(writer))
     var kept = ExitLog(mode: .kept(limit: 10_000))
-    #expect(log.isRecording)
+    let isRecording = log.isRecording
+    #expect(isRecording)
     for event in randomEvents(10_000, seed: 5) {
       log.append(event)
       kept.append(event)
