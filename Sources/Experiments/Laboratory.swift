@@ -6,7 +6,8 @@ public enum Laboratory {
   /// A machine on the software processor, loaded and ready to run. Throws ``MachineError`` or ``ImageError``.
   public static func machine(_ configuration: MachineConfiguration) throws -> Machine<SoftwareCPU> {
     try Machine(configuration) { memory in
-      guard let processor = SoftwareCPU(memory: memory) else {
+      let features = configuration.model.features(on: SoftwareCPU.features)
+      guard let processor = SoftwareCPU(memory: memory, features: features) else {
         throw MachineError.noMemory("the host refused memory for the processor's own tables")
       }
       return processor

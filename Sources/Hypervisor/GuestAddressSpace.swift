@@ -31,8 +31,8 @@ struct GuestAddressSpace {
   let extended: ExtendedPaging?
 
   private let paging: LinearPaging
-  private let isUser: Bool
-  private let obeysSMAP: Bool
+  private var isUser: Bool
+  private var obeysSMAP: Bool
   let is64Bit: Bool
 
   init(_ guest: RunningGuest, ram: L1RAM, board: Board, number: Int, extended: ExtendedPaging?) {
@@ -46,6 +46,21 @@ struct GuestAddressSpace {
     isUser = guest.vmcs[.guestSSAccessRights] >> 5 & 3 == 3
     obeysSMAP = !flags.contains(.ac)
     is64Bit = guest.is64Bit
+  }
+
+  /// The same memory for accesses of the processor itself, which are supervisor-mode accesses whatever the CPL.
+  ///
+  /// Source: SDM volume 3, "Access Rights": implicit supervisor-mode accesses.
+  var asSystem: GuestAddressSpace {
+    var space = self
+    space.isUser = false
+    space.obeysSMAP = true
+    return space
+  }
+
+  /// The memory as the registers of the guest are now.
+  var refreshed: GuestAddressSpace {
+    GuestAddressSpace(guest, ram: ram, board: board, number: number, extended: extended)
   }
 
   // MARK: Linear addresses

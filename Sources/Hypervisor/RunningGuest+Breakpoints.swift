@@ -7,20 +7,25 @@ extension RunningGuest {
   ///
   /// Source: SDM volume 3, "Breakpoint Field Recognition".
   func notePortBreakpoints(_ access: IOQualification) {
+    let found = portBreakpoints(access)
+    if found != [] { self[.guestPendingDebugExceptions] |= found.union(.enabledBreakpoint).rawValue }
+  }
+
+  /// The enabled I/O breakpoints that `access` meets.
+  func portBreakpoints(_ access: IOQualification) -> DebugExceptionQualification {
     let control = DR7(rawValue: vmcs[.guestDR7])
-    guard control.rawValue & 0xFF != 0, visibleCR4.contains(.de) else { return }
+    guard control.rawValue & 0xFF != 0, visibleCR4.contains(.de) else { return [] }
     let addresses: [4 of UInt64] = [
       registers.pointee.dr0, registers.pointee.dr1, registers.pointee.dr2, registers.pointee.dr3,
     ]
-    var pending = DebugExceptionQualification(rawValue: 0)
+    var found: DebugExceptionQualification = []
     for number in UInt64(0)..<4 where control.enables(number) && control.condition(of: number) == 2 {
       let length = control.length(of: number)
       let start = addresses[Int(number)] & ~(length &- 1)
       let port = UInt64(access.port)
       guard port &- start < length || start &- port < UInt64(access.size) else { continue }
-      pending.formUnion([DebugExceptionQualification(rawValue: 1 << number), .enabledBreakpoint])
+      found.formUnion(DebugExceptionQualification(rawValue: 1 << number))
     }
-    guard pending.rawValue != 0 else { return }
-    self[.guestPendingDebugExceptions] |= pending.rawValue
+    return found
   }
 }

@@ -59,9 +59,26 @@ struct RunningGuest {
       let pendingMTF = InterruptionInformation(vector: 0, kind: .otherEvent)
       self[.entryInterruptionInformation] = UInt64(pendingMTF.rawValue)
     }
-    guard flags.contains(.tf), vmcs[.guestDebugCtl] & MSRPolicy.DebugCtl.supported == 0 else { return }
+    if isSingleStepping { pendSingleStep() }
+  }
+
+  /// Whether a single-step trap follows the instruction.
+  var isSingleStepping: Bool {
+    RFLAGS(rawValue: vmcs[.guestRFLAGS]).contains(.tf)
+      && vmcs[.guestDebugCtl] & MSRPolicy.DebugCtl.supported == 0
+  }
+
+  private func pendSingleStep() {
     let pending = DebugExceptionQualification(rawValue: self[.guestPendingDebugExceptions])
     self[.guestPendingDebugExceptions] = pending.union(.bs).rawValue
+  }
+
+  /// A repeated string instruction has elements left when its trap comes: RF keeps its own breakpoint from coming again.
+  ///
+  /// Source: SDM volume 3, "Instruction-Breakpoint Exception Condition".
+  func trapBetweenElements() {
+    self[.guestRFLAGS] |= RFLAGS.rf.rawValue
+    if isSingleStepping { pendSingleStep() }
   }
 
   /// Has the next VM entry deliver `exception` at the instruction that exited.

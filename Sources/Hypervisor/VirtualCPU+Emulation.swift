@@ -42,7 +42,7 @@ extension VirtualCPU {
     case .rdpmc: guest.raise(.generalProtection)
     case .exceptionOrNMI: emulateException()
     case .tripleFault: outcome = .tripleFault(level: level, rip: guest[.guestRIP])
-    case .taskSwitch: outcome = taskSwitch()
+    case .taskSwitch: emulateTaskSwitch()
     default: outcome = unexpectedExit(reason)
     }
   }
@@ -174,28 +174,11 @@ extension VirtualCPU {
   /// With PAE paging a load of CR3 or a change of mode loads the four PDPTEs (SDM volume 3, "PDPTE Registers"); false
   /// if one of them has a reserved bit set.
   private func loadPDPTEs() -> Bool {
-    let guest = guest
-    let cr0 = CR0(rawValue: guest.vmcs[.guestCR0])
-    let efer = EFER(rawValue: guest.vmcs[.guestEFER])
-    guard cr0.contains(.pg), CR4(rawValue: guest.vmcs[.guestCR4]).contains(.pae), !efer.contains(.lma),
-      !vmx.isInL2
-    else { return true }
-    let fields: [4 of VMCSField] = [.guestPDPTE0, .guestPDPTE1, .guestPDPTE2, .guestPDPTE3]
-    let table = PhysicalAddress<L1>(guest.vmcs[.guestCR3] & 0xFFFF_FFE0)
-    for index in 0..<4 {
-      guard let place = ram.translate(table + UInt64(index) * 8, count: 8),
-        let entry = ram.memory.load(place, as: UInt64.self)
-      else { return false }
-      work.pointee.memoryAccesses &+= 1
-      let reserved: UInt64 = 0xFFF0_0000_0000_01E6
-      if entry & 1 != 0, entry & reserved != 0 { return false }
-      guest[fields[index]] = entry
-    }
-    return true
+    vmx.isInL2 || guest.loadPDPTEs(from: ram)
   }
 
   /// Has the processor forget the linear mappings of the guest that runs.
-  private func forgetLinearMappings() {
+  func forgetLinearMappings() {
     work.pointee.invvpids &+= 1
     processor.invalidateVPID(.singleContext(vpid: UInt16(truncatingIfNeeded: guest.vmcs[.vpid])))
   }
@@ -206,12 +189,6 @@ extension VirtualCPU {
 extension VirtualCPU {
   func outsideMemory(_ address: UInt64) -> RunOutcome {
     .outsideMemory(level: level, address: address, rip: guest[.guestRIP])
-  }
-
-  private func taskSwitch() -> RunOutcome {
-    .shutdown(
-      sentence: "\(level.name) switched tasks by hardware at RIP \(hexadecimal(guest[.guestRIP])), which L0 "
-        + "does not emulate")
   }
 
   private func unexpectedExit(_ reason: ExitReasonField) -> RunOutcome {
@@ -236,11 +213,19 @@ extension RunningGuest {
   /// Delivers the exception that exited after all, because nobody wants the exit.
   func deliverAgain() {
     let event = vmcs.exitInterruptionInformation
-    if event.vector == ExceptionVector.pageFault.rawValue {
-      registers.pointee.cr2 = self[.exitQualification]
+    switch ExceptionVector(rawValue: event.vector) {
+    case .pageFault: registers.pointee.cr2 = self[.exitQualification]
+    case .debug where event.kind == .hardwareException: noteDebugException()
+    default: break
     }
     self[.entryInterruptionInformation] = UInt64(event.rawValue & ~(1 << 12))
     if event.hasErrorCode { self[.entryExceptionErrorCode] = self[.exitInterruptionErrorCode] }
     if event.usesInstructionLength { self[.entryInstructionLength] = self[.exitInstructionLength] }
+  }
+  /// A debug exception that exited has not changed the debug registers, nor does its injection.
+  private func noteDebugException() {
+    let found = self[.exitQualification] & (0xF | DR6([.bd, .bs]).rawValue)
+    registers.pointee.dr6 = registers.pointee.dr6 & ~0xF | found
+    self[.guestDR7] &= ~DR7.gd.rawValue
   }
 }

@@ -14,7 +14,10 @@ extension VirtualCPU {
     var operation = StringOperation(access, of: guest)
     let space = addressSpace
     var moved: UInt64 = 0
-    while operation.remaining > 0, moved < Self.elementLimit {
+    // A trap behind each element: of a single step, and of an I/O breakpoint.
+    let isTrapped = guest.isSingleStepping || guest.portBreakpoints(access) != []
+    let limit = isTrapped ? 1 : Self.elementLimit
+    while operation.remaining > 0, moved < limit {
       do throws(GuestFault) {
         try move(operation, access, space)
       } catch {
@@ -26,8 +29,13 @@ extension VirtualCPU {
       moved &+= 1
     }
     operation.writeBack(to: guest)
+    if moved > 0 { guest.notePortBreakpoints(access) }
+    if operation.remaining == 0 {
+      guest.completeInstruction()
+    } else if isTrapped {
+      guest.trapBetweenElements()
+    }
     // With elements left RIP stays, and the instruction exits again.
-    if operation.remaining == 0 { guest.completeInstruction() }
   }
 
   /// Moves one element between the port and memory; a port is not read for what cannot be stored.

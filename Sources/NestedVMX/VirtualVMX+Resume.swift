@@ -10,7 +10,7 @@ extension VirtualVMX {
     let vmcs = running
     work.vmcsReads &+= 1
     let interrupted = vmcs.idtVectoringInformation
-    guard interrupted.isValid else { return }
+    guard interrupted.isValid else { return blockNMIsAgain() }
     var event = InterruptionInformation(rawValue: interrupted.rawValue & 0x8000_0FFF)
     if event.kind == .nmi {
       vmcs.interruptibilityState.remove(.blockingByNMI)
@@ -21,5 +21,18 @@ extension VirtualVMX {
     vmcs[.entryInstructionLength] = vmcs[.exitInstructionLength]
     work.vmcsReads &+= 2
     work.vmcsWrites &+= 3
+  }
+
+  /// An IRET that met an EPT violation is executed again: the blocking by NMI that it has ended lasts until then.
+  ///
+  /// Source: SDM volume 3, "Information About NMI Unblocking Due to IRET".
+  private mutating func blockNMIsAgain() {
+    let vmcs = running
+    guard vmcs.exitReason.basic == .eptViolation,
+      vmcs[.exitQualification] & NMIUnblockingQualification.mask != 0
+    else { return }
+    vmcs.interruptibilityState.insert(.blockingByNMI)
+    work.vmcsReads &+= 1
+    work.vmcsWrites &+= 1
   }
 }

@@ -42,8 +42,11 @@ public struct ProcessorModel: Sendable {
 
   /// What a machine of this model has on a processor that has `available`.
   public func features(on available: ProcessorFeatures) -> ProcessorFeatures {
-    features.intersection(available).union(Self.virtualized).subtracting(removed)
+    features.union(Self.lost).intersection(available).union(Self.virtualized).subtracting(removed)
   }
+
+  /// The bits of CPUID that tell of something that the processor does not have: they are true of every model.
+  package static let lost = ProcessorFeatures(extendedEBX: [.deprecatesFPUSelectors])
 
   /// What L0 itself gives to every model, be its counterpart ever so old: the local APIC with x2APIC and TSC deadline,
   /// the MSRs of memory types and of the adjusted time-stamp counter, MONITOR, VMX. And since nothing here speculates,

@@ -59,8 +59,10 @@ struct BlockBuilder {
     let bytes = core.cpu.pointee.machine.ram + Int(truncatingIfNeeded: physical) + offset
     let failure: DecodeFailure
     do {
-      return try Instruction.decode(
+      let instruction = try Instruction.decode(
         bytes.assumingMemoryBound(to: UInt8.self), count: min(15, available &- offset), mode: mode.decodeMode)
+      if let known = core.known(instruction, in: mode) { return known }
+      failure = .invalid
     } catch {
       failure = error
     }
@@ -89,11 +91,13 @@ struct BlockBuilder {
       ? 15 : Int(truncatingIfNeeded: min(UInt64(core.cpu.pointee.cs.limit) &- core.rip, 14)) &+ 1
     let decodeMode = mode.decodeMode
     do throws(DecodeFailure) {
-      return try withUnsafeBytes(of: &bytes) { (raw) throws(DecodeFailure) in
+      let instruction = try withUnsafeBytes(of: &bytes) { (raw) throws(DecodeFailure) in
         guard let base = raw.baseAddress else { throw .truncated }
         return try Instruction.decode(
           base.assumingMemoryBound(to: UInt8.self), count: inSegment, mode: decodeMode)
       }
+      guard let known = core.known(instruction, in: mode) else { throw .invalid }
+      return known
     } catch {
       throw core.raise(error == .invalid ? .invalidOpcode : .generalProtection)
     }

@@ -75,6 +75,8 @@ struct CPUState {
   var freshBlocking = false
   /// Whether the instruction just executed loaded RFLAGS.RF, which then outlives it.
   var freshResumeFlag = false
+  /// Whether the IRET that is being executed has ended a blocking by NMI.
+  var unblockedNMIs = false
   /// Whether `rip` is at a repeated string instruction that has done some of its iterations, and has more to do.
   var isMidRepetition = false
   /// Debug exceptions that are pending, at their bits of DR6.
@@ -85,6 +87,9 @@ struct CPUState {
   var isNMIPending = false
   /// The state of the random number generator.
   var randomState: UInt64 = 0
+  /// The features of ``SoftwareCPU/features`` that this processor is made without, and whether there are any.
+  var missingFeatures = ProcessorFeatures()
+  var lacksFeatures = false
 
   /// The length of the system instruction being executed, which VM exits report.
   var systemInstructionLength: UInt8 = 0
@@ -157,6 +162,8 @@ struct PendingInterruption {
   var errorCode: UInt32 = 0
   /// The length of the instruction that a software interrupt or exception is of.
   var eventLength: UInt32 = 0
+  /// Whether it is an INT n that goes to a handler of the 8086 program itself.
+  var isRedirected = false
   /// The page fault's linear address, or the debug exception's DR6 bits.
   var address: UInt64 = 0
 

@@ -38,7 +38,7 @@ extension Core {
   /// Source: SDM volume 3, "Exception- or Interrupt-Handler Procedures" and "Exception and Interrupt Handling in
   /// 64-bit Mode"; volume 2, "INT n/INTO/INT3/INT1—Call to Interrupt Procedure".
   func deliverProtected(_ event: Event) throws(Interruption) {
-    if isVirtual8086, event.kind == .softwareInterrupt, iopl < 3 { throw raise(.generalProtection) }
+    if event.isRedirected { return try deliverRedirected(event) }
     let handler = try handler(of: event)
     let changesPrivilege = handler.privilege != cpl
     var stack = try handlerStack(handler, event)
@@ -106,8 +106,7 @@ extension Core {
     if event.checksGatePrivilege, gate.dpl < cpl { throw raise(.generalProtection, errorCode: gateCode) }
     guard gate.isPresent else { throw raise(.segmentNotPresent, errorCode: gateCode) }
     if gate.type == .taskGate {
-      let qualification = TaskSwitchQualification(.taskGate, selector: gate.selector)
-      throw eventExit(.taskSwitch, qualification: qualification.rawValue)
+      throw try taskSwitch(.taskGate, to: gate.selector, external: event.external)
     }
     return try handler(gate, size: size, event)
   }

@@ -5,11 +5,15 @@ import X86
 extension Core {
   /// Delivers `event` and whatever exceptions its delivery meets, until a handler is entered.
   ///
-  /// `isInjected` is true for an event that VM entry injects: it causes no VM exit itself.
+  /// An event that VM entry injects causes no VM exit itself.
   /// - Throws: only ``Interruption/vmExit``.
-  func dispatch(_ event: Event, isInjected: Bool = false) throws(Interruption) {
+  func dispatch(_ event: Event) throws(Interruption) {
     var current = event
-    if !isInjected, intercepts(current) { throw exceptionExit(current) }
+    if !event.isInjected, intercepts(current) { throw exceptionExit(current) }
+    // Even a VM exit during the delivery finds the processor awake, and no instruction's shadow.
+    interruptibility.subtract([.blockingBySTI, .blockingByMOVSS])
+    cpu.pointee.activity = ActivityState.active.rawValue
+    if !event.isInjected { noteCause(of: current) }
     while true {
       nonRoot.pointee.virtualAPIC.isDelivering = true
       defer { nonRoot.pointee.virtualAPIC.isDelivering = false }
@@ -30,7 +34,7 @@ extension Core {
       _ = exceptionExit(second)
       throw exitDuringDelivery(of: first)
     }
-    if second.isHardwareException(.pageFault) { cpu.pointee.registers.cr2 = second.address }
+    noteCause(of: second)
     switch first.exceptionClass.combined(with: second.exceptionClass) {
     case .serial: return second
     case .tripleFault: throw eventExit(.tripleFault)
@@ -77,30 +81,36 @@ extension Core {
     let event = reported(event)
     let carriesAddress = event.isHardwareException(.pageFault) || event.isHardwareException(.debug)
     _ = eventExit(.exceptionOrNMI, qualification: carriesAddress ? event.address : 0)
-    cpu.pointee.pending.interruptionInformation = event.information.rawValue
+    var information = event.information
+    information.isNMIUnblocked = event.unblockedNMIs
+    cpu.pointee.pending.interruptionInformation = information.rawValue
     cpu.pointee.pending.interruptionErrorCode = event.hasErrorCode ? event.errorCode : 0
     cpu.pointee.pending.savesResumeFlag = event.setsResumeFlag
     if event.isSoftware { cpu.pointee.pending.instructionLength = event.instructionLength }
     return .vmExit
   }
 
-  /// Delivers one event through the interrupt table of the current mode.
-  /// - Throws: the exception or VM exit that the delivery met; no register but CR2 and DR6 has changed then.
-  private func deliver(_ event: Event) throws(Interruption) {
+  /// Tells CR2 and the debug registers of an exception, before its delivery. Injection by VM entry leaves them alone.
+  ///
+  /// Source: SDM volume 3, "Details of Vectored-Event Injection".
+  private func noteCause(of event: Event) {
     if event.isHardwareException(.pageFault) { cpu.pointee.registers.cr2 = event.address }
     if event.isHardwareException(.debug) {
       // A debug exception clears B0 to B3 of the breakpoints that it is not of, and no other bit.
       cpu.pointee.registers.dr6 = cpu.pointee.registers.dr6 & ~0xF | event.address
       cpu.pointee.dr7 &= ~DR7.gd.rawValue
     }
+  }
+
+  /// Delivers one event through the interrupt table of the current mode.
+  /// - Throws: the exception or VM exit that the delivery met; no register has changed then.
+  private func deliver(_ event: Event) throws(Interruption) {
     if event.kind == .nmi { interruptibility.insert(.blockingByNMI) }
     if cr0.contains(.pe) {
       try deliverProtected(event)
     } else {
       try deliverReal(event)
     }
-    interruptibility.subtract([.blockingBySTI, .blockingByMOVSS])
-    cpu.pointee.activity = ActivityState.active.rawValue
     cpu.pointee.isMidRepetition = false
     updateMode()
   }

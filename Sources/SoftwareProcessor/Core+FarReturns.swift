@@ -98,37 +98,43 @@ extension Core {
   // MARK: IRET
 
   func executeInterruptReturn(_ instruction: Instruction) throws(Interruption) {
+    unblockNMIs()
     if usesDescriptors {
       try returnProtected(size: instruction.operandSize)
     } else {
       try returnInterruptReal(size: instruction.operandSize)
     }
-    // With virtual NMIs it is the virtual blocking that ends; with NMI exiting alone IRET changes nothing.
-    let pin = nonRoot.pointee.pinBased
-    if !pin.contains(.nmiExiting) || pin.contains(.virtualNMIs) {
-      interruptibility.remove(.blockingByNMI)
-    }
+    cpu.pointee.unblockedNMIs = false
     cpu.pointee.freshResumeFlag = true
   }
 
+  /// IRET ends the blocking by NMI even if it faults or exits. With virtual NMIs it is the virtual blocking that ends;
+  /// with NMI exiting alone IRET changes nothing.
+  ///
+  /// Source: SDM volume 3, "Handling Multiple NMIs"; "Information About NMI Unblocking Due to IRET".
+  private func unblockNMIs() {
+    let pin = nonRoot.pointee.pinBased
+    guard !pin.contains(.nmiExiting) || pin.contains(.virtualNMIs) else { return }
+    cpu.pointee.unblockedNMIs = interruptibility.contains(.blockingByNMI)
+    interruptibility.remove(.blockingByNMI)
+  }
+
   private func returnInterruptReal(size: UInt8) throws(Interruption) {
-    if isVirtual8086, iopl < 3 { throw raise(.generalProtection) }
+    let isVirtual = try usesVirtualFlags(size: size)
     var stack = currentStack
     let offset = try pop(size: size, from: &stack)
     let selector = try pop(size: size, from: &stack)
     let flags = try pop(size: size, from: &stack)
     guard offset <= UInt64(cpu.pointee.cs.limit) else { throw raise(.generalProtection) }
+    if isVirtual { try setVirtualFlags(flags) } else { setReturnedFlags(flags, size: size) }
     commit(stack)
-    setReturnedFlags(flags, size: size)
     returnReal(SegmentSelector(rawValue: UInt16(truncatingIfNeeded: selector)), offset)
   }
 
   private func returnProtected(size: UInt8) throws(Interruption) {
     if systemFlags.contains(.nt) {
       guard !isIA32e else { throw raise(.generalProtection) }
-      let link = try loadSystem(systemAddress(cpu.pointee.tr.base, 0), as: UInt16.self)
-      let qualification = TaskSwitchQualification(.iret, selector: SegmentSelector(rawValue: link))
-      throw vmExit(.taskSwitch, qualification: qualification.rawValue)
+      throw try taskSwitch(.iret, to: try previousTask())
     }
     var stack = currentStack
     let offset = try pop(size: size, from: &stack)

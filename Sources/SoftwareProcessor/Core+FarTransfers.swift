@@ -110,8 +110,7 @@ extension Core {
       try transferThroughGate(selector, descriptor, instruction, isCall: isCall)
     default:
       let target = descriptor.systemType == .taskGate ? descriptor.gate.selector : selector
-      let qualification = TaskSwitchQualification(isCall ? .call : .jmp, selector: target)
-      throw vmExit(.taskSwitch, qualification: qualification.rawValue)
+      throw try taskSwitch(isCall ? .call : .jmp, to: target)
     }
   }
 

@@ -5,15 +5,26 @@ import X86
 // RFLAGS as system software sees it, and software interrupts.
 extension Core {
   func executePushFlags(_ instruction: Instruction) throws(Interruption) {
-    if isVirtual8086, iopl < 3 { throw raise(.generalProtection) }
-    let image = rflags & ~RFLAGS([.vm, .rf]).rawValue
+    let isVirtual = try usesVirtualFlags(size: instruction.operandSize)
+    let image = isVirtual ? virtualFlags : rflags & ~RFLAGS([.vm, .rf]).rawValue
     try push(image, OperandSize(instruction.operandSize))
   }
 
   func executePopFlags(_ instruction: Instruction) throws(Interruption) {
-    if isVirtual8086, iopl < 3 { throw raise(.generalProtection) }
     let size = instruction.operandSize
+    let isVirtual = try usesVirtualFlags(size: size)
+    let rsp = self[.rsp]
     let image = try pop(OperandSize(size))
+    if isVirtual {
+      do throws(Interruption) {
+        try setVirtualFlags(image)
+      } catch {
+        self[.rsp] = rsp
+        throw error
+      }
+      cpu.pointee.rflagsSystem &= ~RFLAGS.rf.rawValue
+      return updateMode()
+    }
     var mask = RFLAGS([.cf, .pf, .af, .zf, .sf, .tf, .df, .of, .nt]).rawValue
     if size > 2 { mask |= RFLAGS([.ac, .id]).rawValue }
     if !cr0.contains(.pe) || cpl <= iopl { mask |= RFLAGS.if.rawValue }
@@ -24,19 +35,20 @@ extension Core {
   }
 
   func executeClearInterruptFlag() throws(Interruption) {
-    try requireInterruptFlagAccess()
-    cpu.pointee.rflagsSystem &= ~RFLAGS.if.rawValue
+    guard let flag = interruptFlag else { throw raise(.generalProtection) }
+    cpu.pointee.rflagsSystem &= ~flag.rawValue
   }
 
   func executeSetInterruptFlag() throws(Interruption) {
-    try requireInterruptFlagAccess()
+    guard let flag = interruptFlag else { throw raise(.generalProtection) }
+    if flag == .vif {
+      guard !systemFlags.contains(.vip) else { throw raise(.generalProtection) }
+      cpu.pointee.rflagsSystem |= flag.rawValue
+      return
+    }
     guard !systemFlags.contains(.if) else { return }
     cpu.pointee.rflagsSystem |= RFLAGS.if.rawValue
     blockEvents(.blockingBySTI)
-  }
-
-  private func requireInterruptFlagAccess() throws(Interruption) {
-    guard !cr0.contains(.pe) || cpl <= iopl else { throw raise(.generalProtection) }
   }
 
   /// CLAC and STAC.
@@ -59,7 +71,10 @@ extension Core {
       throw raiseSoftware(ExceptionVector.overflow.rawValue, .softwareException, length: length)
     default:
       let vector = UInt8(truncatingIfNeeded: instruction.immediate)
-      throw raiseSoftware(vector, .softwareInterrupt, length: length)
+      let isRedirected = try redirectsInterrupt(vector)
+      let event = raiseSoftware(vector, .softwareInterrupt, length: length)
+      cpu.pointee.pending.isRedirected = isRedirected
+      throw event
     }
   }
 }

@@ -28,7 +28,7 @@ extension Core {
     let descriptor = try loadSized(segment, offset, size: 8)
     let linear = try loadSized(segment, cut(offset &+ 8, to: instruction.addressSize), size: 8)
     let type = registerValue(instruction.operand0, size: is64BitMode ? 8 : 4)
-    guard type <= 3, type >= 2 || descriptor >> 12 == 0 else { throw raise(.generalProtection) }
+    guard type <= 3, descriptor >> 12 == 0 else { throw raise(.generalProtection) }
     if type < 2, !cr4.contains(.pcide), descriptor & 0xFFF != 0 { throw raise(.generalProtection) }
     switch type {
     case 0:

@@ -44,8 +44,8 @@ extension Core {
     let event = Event(
       vector: information.vector, kind: information.kind, hasErrorCode: information.hasErrorCode,
       errorCode: UInt32(truncatingIfNeeded: vmcs[.entryExceptionErrorCode]),
-      instructionLength: UInt32(truncatingIfNeeded: vmcs[.entryInstructionLength]))
-    try dispatch(event, isInjected: true)
+      instructionLength: UInt32(truncatingIfNeeded: vmcs[.entryInstructionLength]), isInjected: true)
+    try dispatch(event)
     notePendingMTF()
   }
 
@@ -84,11 +84,15 @@ extension Core {
       // An instruction that did not complete has met no data breakpoint.
       cpu.pointee.pendingDebug = pendingDebug
       nonRoot.pointee.virtualAPIC.pendingWrite = VirtualAPICState.noWrite
+      let unblockedNMIs = cpu.pointee.unblockedNMIs
+      cpu.pointee.unblockedNMIs = false
       if error == .vmExit {
+        if unblockedNMIs { reportNMIUnblocking() }
         completeAPICAccessExit()
         throw error
       }
-      let event = pendingEvent
+      var event = pendingEvent
+      event.unblockedNMIs = unblockedNMIs
       mergePendingDebug(into: event)
       try dispatch(event)
       countDelivery(isSoftware: event.isSoftware)
@@ -145,6 +149,17 @@ extension Core {
 
   /// So many cycles before a deadline the rest of the way is gone at once.
   private static var shortWay: UInt64 { 128 }
+
+  /// Has the VM exit of an IRET tell that it has ended a blocking by NMI.
+  ///
+  /// Source: SDM volume 3, "Information About NMI Unblocking Due to IRET".
+  private func reportNMIUnblocking() {
+    switch ExitReason(rawValue: UInt16(truncatingIfNeeded: cpu.pointee.pending.exitReason)) {
+    case .eptViolation, .pageModificationLogFull:
+      cpu.pointee.pending.qualification |= NMIUnblockingQualification.mask
+    default: break
+    }
+  }
 
   /// Counts an instruction that completed by the delivery of its event; and a fault right behind another delivery,
   /// for else time would stand still where handlers fault in turn, and neither a timer nor a limit would end it.

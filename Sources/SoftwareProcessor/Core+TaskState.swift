@@ -4,7 +4,7 @@ import X86
 extension Core {
   private var isTSS32: Bool { cpu.pointee.tr.accessRights & 8 != 0 }
 
-  private func taskStateOffset(_ offset: UInt64, size: UInt64, external: UInt32) throws(Interruption)
+  func taskStateOffset(_ offset: UInt64, size: UInt64, external: UInt32) throws(Interruption)
     -> UInt64
   {
     let limit = UInt64(cpu.pointee.tr.limit)
@@ -50,13 +50,18 @@ extension Core {
   /// Source: SDM volume 1, "I/O Permission Bit Map".
   func checkPortPermission(_ port: UInt16, size: UInt8) throws(Interruption) {
     guard cr0.contains(.pe), isVirtual8086 || cpl > iopl else { return }
-    let limit = UInt64(cpu.pointee.tr.limit)
-    guard isTSS32, !cpu.pointee.tr.rights.isUnusable, limit >= 0x67 else { throw raise(.generalProtection) }
-    let map = UInt64(try loadSystem(systemAddress(cpu.pointee.tr.base, 0x66), as: UInt16.self))
-    let offset = map &+ UInt64(port >> 3)
-    guard offset &+ 1 <= limit else { throw raise(.generalProtection) }
+    let offset = try ioPermissionMap() &+ UInt64(port >> 3)
+    guard offset &+ 1 <= UInt64(cpu.pointee.tr.limit) else { throw raise(.generalProtection) }
     let bits = try loadSystem(systemAddress(cpu.pointee.tr.base, offset), as: UInt16.self)
     let mask: UInt16 = ((1 << UInt16(size)) &- 1) << (port & 7)
     guard bits & mask == 0 else { throw raise(.generalProtection) }
+  }
+
+  /// The offset of the I/O permission bitmap in the TSS; #GP(0) if the TSS has none.
+  func ioPermissionMap() throws(Interruption) -> UInt64 {
+    guard isTSS32, !cpu.pointee.tr.rights.isUnusable, cpu.pointee.tr.limit >= 0x67 else {
+      throw raise(.generalProtection)
+    }
+    return UInt64(try loadSystem(systemAddress(cpu.pointee.tr.base, 0x66), as: UInt16.self))
   }
 }

@@ -73,6 +73,7 @@ extension Core {
     cpu.pointee.pending.hasErrorCode = exception.hasErrorCode
     cpu.pointee.pending.errorCode = errorCode
     cpu.pointee.pending.address = 0
+    cpu.pointee.pending.isRedirected = false
     return .exception
   }
 

@@ -12,6 +12,13 @@ struct Event {
   /// The length of the instruction that a software interrupt or exception is of; the handler returns behind it.
   var instructionLength: UInt32 = 0
 
+  /// Whether it is an INT n that goes to a handler of the 8086 program itself.
+  var isRedirected = false
+  /// Whether VM entry injects it.
+  var isInjected = false
+  /// Whether it is a fault of an IRET that has ended a blocking by NMI.
+  var unblockedNMIs = false
+
   /// The EXT bit of error codes of faults met during the delivery.
   var external: UInt32 {
     switch kind {
@@ -62,7 +69,8 @@ extension Core {
     let pending = cpu.pointee.pending
     return Event(
       vector: pending.vector, kind: pending.kind, hasErrorCode: pending.hasErrorCode,
-      errorCode: pending.errorCode, address: pending.address, instructionLength: pending.eventLength)
+      errorCode: pending.errorCode, address: pending.address, instructionLength: pending.eventLength,
+      isRedirected: pending.isRedirected)
   }
 
   /// Makes INT n, INT3, INTO or INT1 of the instruction at `rip` the pending event.

@@ -74,7 +74,8 @@ extension SoftwareCPU {
   /// The bits of CR4 that are not reserved on this processor.
   private static var implementedCR4: CR4 {
     [
-      .tsd, .de, .pse, .pae, .mce, .pge, .pce, .osfxsr, .osxmmexcpt, .umip, .vmxe, .fsgsbase, .pcide,
+      .vme, .pvi, .tsd, .de, .pse, .pae, .mce, .pge, .pce, .osfxsr, .osxmmexcpt, .umip, .vmxe, .fsgsbase,
+      .pcide,
       .osxsave,
       .smep, .smap,
     ]

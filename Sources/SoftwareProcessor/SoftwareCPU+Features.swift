@@ -11,11 +11,13 @@ extension SoftwareCPU {
         .f16c, .rdrand,
       ],
       featuresEDX: [
-        .fpu, .de, .pse, .tsc, .msr, .pae, .mce, .cx8, .sep, .pge, .cmov, .pat, .pse36, .clfsh, .mmx, .fxsr,
+        .fpu, .vme, .de, .pse, .tsc, .msr, .pae, .mce, .cx8, .sep, .pge, .cmov, .pat, .pse36, .clfsh, .mmx,
+        .fxsr,
         .sse, .sse2,
       ],
       extendedEBX: [
         .fsgsbase, .bmi1, .avx2, .smep, .bmi2, .erms, .invpcid, .rdseed, .adx, .smap, .clflushopt, .clwb,
+        .deprecatesFPUSelectors,
       ],
       extendedECX: [.umip, .rdpid, .movdiri, .movdir64b],
       extendedEDX: [.serialize],
@@ -23,6 +25,4 @@ extension SoftwareCPU {
       signatureEDX: [.syscall, .executeDisable, .pages1GByte, .rdtscp, .intel64],
       extendedState: .all)
   }
-
-  public var features: ProcessorFeatures { Self.features }
 }

@@ -10,15 +10,20 @@ import X86
 /// checked and never loaded.
 public final class SoftwareCPU: VMXProcessor {
   public let memory: PhysicalMemory
+  /// What it has of ``SoftwareCPU/features``.
+  public let features: ProcessorFeatures
   let core: Core
   private let stopRequest: StopRequest
   private let environment: EntryEnvironment
   private let memo = EntryMemo()
 
-  /// A processor at power-on, over `memory`; nil if the host has no memory for its tables.
-  public init?(memory: PhysicalMemory) {
+  /// A processor at power-on, over `memory`; nil if the host has no memory for its tables. It has the instructions of
+  /// `features`, and of the features that are not among ``SoftwareCPU/features``.
+  public init?(memory: PhysicalMemory, features: ProcessorFeatures = SoftwareCPU.features) {
     guard let core = Core.allocate(memory: memory) else { return nil }
+    core.remove(Self.features.subtracting(features))
     self.memory = memory
+    self.features = features.intersection(Self.features)
     self.core = core
     self.stopRequest = StopRequest()
     self.environment = EntryEnvironment(

@@ -139,6 +139,8 @@ public struct CPUIDExtendedFeaturesEBX: OptionSet, Hashable, Sendable {
   @inlinable public static var erms: Self { Self(rawValue: 1 << 9) }
   @inlinable public static var invpcid: Self { Self(rawValue: 1 << 10) }
   @inlinable public static var rtm: Self { Self(rawValue: 1 << 11) }
+  /// FXSAVE and its like store 0 for the selectors of the x87 instruction and data pointers.
+  @inlinable public static var deprecatesFPUSelectors: Self { Self(rawValue: 1 << 13) }
   @inlinable public static var mpx: Self { Self(rawValue: 1 << 14) }
   @inlinable public static var avx512f: Self { Self(rawValue: 1 << 16) }
   @inlinable public static var rdseed: Self { Self(rawValue: 1 << 18) }

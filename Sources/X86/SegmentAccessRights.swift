@@ -116,4 +116,18 @@ public enum SystemSegmentType: UInt8, Sendable {
   case interruptGate32 = 14
   /// In IA-32e mode the 64-bit trap gate.
   case trapGate32 = 15
+
+  /// Whether it is a TSS.
+  @inlinable
+  public var isTaskState: Bool { isBusyTask || self == .tss16Available || self == .tss32Available }
+
+  /// Whether it is the TSS of a busy task.
+  @inlinable
+  public var isBusyTask: Bool { self == .tss16Busy || self == .tss32Busy }
+
+  /// The least limit that the TSS of a new task may have.
+  ///
+  /// Source: SDM volume 3, "Exception Conditions Checked During a Task Switch".
+  @inlinable
+  public var leastTaskStateLimit: UInt32 { self == .tss16Available || self == .tss16Busy ? 0x2B : 0x67 }
 }

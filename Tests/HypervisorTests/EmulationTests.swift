@@ -16,6 +16,7 @@ final class SerialOutput: Sendable {
 /// What the VMCS and the registers hold after L0 has handled one exit of L1.
 struct AfterExit {
   var rip: UInt64 = 0
+  var rflags: UInt64 = 0
   var registers = RegisterFile()
   var event = InterruptionInformation.none
   var errorCode: UInt64 = 0
@@ -41,6 +42,7 @@ func afterExit(
   let look: ScriptedProcessor.Step = { vmcs, processor in
     hasFinished = true
     after.rip = vmcs[.guestRIP]
+    after.rflags = vmcs[.guestRFLAGS]
     after.registers = processor.registers.pointee
     after.cr0 = vmcs[.guestCR0]
     after.cr0Shadow = vmcs[.cr0ReadShadow]
@@ -239,6 +241,50 @@ private func rdmsr(_ index: UInt32) -> ScriptedProcessor.Step {
       })
     #expect(after.registers.rcx == 10_000 - 4096)
     #expect(after.rip == TestImage.entry)
+  }
+}
+
+@Suite struct StringTrapTests {
+  private func afterOUTS(_ count: UInt64, _ prepare: @escaping (VMCS, ScriptedProcessor) -> Void) throws
+    -> AfterExit
+  {
+    let io = IOQualification(port: 0x80, size: 1, isIn: false, isString: true, isREP: true)
+    return try afterExit(
+      ScriptedProcessor.step(
+        .ioInstruction, qualification: io.rawValue, information: .string(addressSize: 8, segment: .ds)
+      ) { vmcs, processor in
+        processor.registers.pointee.rcx = count
+        processor.registers.pointee.rsi = 0x20_0000
+        vmcs[.guestLinearAddress] = 0x20_0000
+        prepare(vmcs, processor)
+      })
+  }
+
+  @Test func aSingleStepComesAfterEachElement() throws {
+    let step: (VMCS, ScriptedProcessor) -> Void = { vmcs, _ in vmcs[.guestRFLAGS] |= RFLAGS.tf.rawValue }
+    let first = try afterOUTS(3, step)
+    #expect(first.registers.rcx == 2)
+    #expect(first.rip == TestImage.entry)
+    #expect(first.pending == DebugExceptionQualification.bs.rawValue)
+    #expect(first.rflags & RFLAGS.rf.rawValue != 0, "the instruction's own breakpoint is over")
+    let last = try afterOUTS(1, step)
+    #expect(last.rip == TestImage.entry + 2)
+    #expect(last.pending == DebugExceptionQualification.bs.rawValue)
+    #expect(last.rflags & RFLAGS.rf.rawValue == 0)
+  }
+
+  @Test func aPortBreakpointTrapsAfterTheElementThatMeetsIt() throws {
+    for (address, remaining) in [(UInt64(0x80), UInt64(2)), (0x81, 0)] {
+      let after = try afterOUTS(3) { vmcs, processor in
+        processor.registers.pointee.dr1 = address
+        vmcs[.guestDR7] = 0x400 | 1 << 2 | 2 << 20
+        vmcs[.guestCR4] |= CR4.de.rawValue
+        vmcs[.cr4ReadShadow] |= CR4.de.rawValue
+      }
+      #expect(after.registers.rcx == remaining)
+      let met: DebugExceptionQualification = address == 0x80 ? [.b1, .enabledBreakpoint] : []
+      #expect(after.pending == met.rawValue)
+    }
   }
 }
 

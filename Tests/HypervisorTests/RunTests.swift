@@ -50,8 +50,6 @@ func count(_ result: RunResult, _ from: ExitLevel, _ reason: ExitReason, _ to: E
       #expect(!result.outcome.description.contains("\n"))
       #expect(result.exits.count == 1)
     }
-    let taskSwitch = try scriptedMachine([ScriptedProcessor.step(.taskSwitch)]).run()
-    #expect(taskSwitch.outcome.description.contains("0x100040"))
   }
 
   @Test func aRefusedVMCSIsOurOwnError() throws {

@@ -284,6 +284,22 @@ struct ReflectionTests {
     #expect(vmcs02.interruptibilityState.isEmpty)
   }
 
+  /// SDM volume 3, "Information About NMI Unblocking Due to IRET".
+  @Test func anIRETThatIsRepeatedFindsNMIsBlocked() {
+    machine.launch()
+    for (reason, bit, expected) in [
+      (ExitReason.eptViolation, UInt64(1) << 12, InterruptibilityState.blockingByNMI), (.eptViolation, 0, []),
+      (.ioInstruction, 1 << 12, []),
+    ] {
+      vmcs02.exitReason = ExitReasonField(reason)
+      vmcs02[.exitQualification] = bit
+      vmcs02[.idtVectoringInformation] = 0
+      vmcs02.interruptibilityState = []
+      machine.vmx.prepareToResume()
+      #expect(vmcs02.interruptibilityState == expected)
+    }
+  }
+
   @Test func launchedVMCSIsResumed() {
     machine.launch()
     _ = machine.reflectFromL2(.cpuid)

@@ -49,8 +49,8 @@ extension PropertyFamily {
       },
       PropertyFamily("MMX", feature: "ssse3") { $0.mmx(PropertyVectorForm.mmx, .integers) },
       PropertyFamily("CVTPI2PS…") { $0.mmx(PropertyVectorForm.mmxConversions, .floating) },
-      PropertyFamily("MASKMOVQ, MASKMOVDQU") { $0.maskedStore() },
-      PropertyFamily("VPGATHERDD, VGATHERQPD…", feature: "avx2") { $0.gather() },
+      PropertyFamily("MASKMOVQ, MASKMOVDQU", storesInParts: true) { $0.maskedStore() },
+      PropertyFamily("VPGATHERDD, VGATHERQPD…", feature: "avx2", storesInParts: true) { $0.gather() },
     ]
 }
 

@@ -3,7 +3,7 @@ struct PropertyFamily: Sendable {
   var name: String
   /// The feature that the host must have, by the name of /proc/cpuinfo.
   var feature: Substring?
-  /// Whether an instruction of it stores to memory in several parts.
+  /// Whether an instruction of it accesses memory in several parts, of which some may be over when it faults.
   var storesInParts = false
   var build: @Sendable (inout PropertyBuilder) -> Void
 
@@ -281,4 +281,10 @@ extension PropertyBuilder {
     // CBW, CWD, SAHF, LAHF, CMC, CLC, STC, CLD, STD.
     plain(pick([0x98, 0x99, 0x9E, 0x9F, 0xF5, 0xF8, 0xF9, 0xFC, 0xFD]))
   }
+}
+
+extension PropertyFamily {
+  /// Those that can be compared where they fault: what is stored in several parts may have been stored in part when a
+  /// host's CPU faults.
+  static var faulting: [PropertyFamily] { all + (x87 + vectors).filter { !$0.storesInParts } }
 }

@@ -7,6 +7,23 @@ import X86
 /// Random integer instructions, executed by the host's own CPU and by the interpreter.
 @Suite("Properties against the host's CPU", .serialized)
 struct PropertyTests {
+  /// How often each test takes a family, and the sequences.
+  private static var caseCount: Int {
+    let inBothModes = PropertyFamily.all + PropertyFamily.x87 + PropertyFamily.vectors
+    let families =
+      inBothModes + inBothModes + PropertyFamily.legacy
+      + PropertyLastPage.allCases.flatMap { _ in PropertyFamily.faulting }
+    return families.filter { PropertyHostCPU.has($0.feature) }.count * casesPerFamily + sequenceCount
+  }
+
+  @Test("They are a million cases, on a host that has AVX2")
+  func areAMillion() throws {
+    print("\(Self.caseCount) random cases are compared with the host's CPU")
+    #if !DEBUG
+      #expect(Self.caseCount >= 1_000_000 || !PropertyHostCPU.has("avx2"))
+    #endif
+  }
+
   @Test("Every family of integer instructions does what the host's CPU does in 64-bit mode")
   func agreesWithTheHost() throws {
     try compare(PropertyFamily.all, try PropertyBareSubject(.bits64), seed: 0x5EED_C0DE)
@@ -43,17 +60,15 @@ struct PropertyTests {
     "Every family does what the host's CPU does in user mode, up to its page faults",
     arguments: PropertyLastPage.allCases)
   func agreesWithTheHostWithPaging(_ lastPage: PropertyLastPage) throws {
-    // What is stored in several parts may have been stored in part when a host's CPU faults.
-    let x87 = PropertyFamily.x87.filter { !$0.storesInParts }
     try compare(
-      PropertyFamily.all + x87, try PropertyGuestSubject(lastPage), lastPage: lastPage, seed: 0x5EED_9A6E)
+      PropertyFamily.faulting, try PropertyGuestSubject(lastPage), lastPage: lastPage, seed: 0x5EED_9A6E)
   }
 
   @Test("Sequences in loops leave what they leave on the host's CPU")
   func sequencesAgreeWithTheHost() throws {
     let bench = try Self.bench(try PropertyBareSubject(.bits64))
     var random = PropertyRandom(seed: 0x5EED_5E0)
-    for _ in 0..<(10 * Self.casesPerFamily) {
+    for _ in 0..<Self.sequenceCount {
       let (test, instructions) = PropertySequence.build(&random)
       let difference = bench.difference(test, budget: instructions)
       #expect(difference == nil)
@@ -93,6 +108,7 @@ struct PropertyTests {
     }
   }
 
+  private static let sequenceCount = 10 * casesPerFamily
   #if DEBUG
     private static let casesPerFamily = 150
   #else

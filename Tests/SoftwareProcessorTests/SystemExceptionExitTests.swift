@@ -17,6 +17,36 @@ private typealias Place = SystemGuest.Place
     #expect(guest.vmcs[.guestRFLAGS] == 0x1_0002, "RF, as in the image that a fault pushes")
   }
 
+  /// SDM volume 3, "Details of Vectored-Event Injection".
+  @Test func injectionLeavesCR2AndTheDebugRegistersAlone() throws {
+    let guest = try SystemGuest()
+    for vector in [UInt64(1), 14] { guest.setGate(vector, to: Place.handler) }
+    guest.place([0xF4], at: Place.handler)
+    guest.registers.pointee.cr2 = 0x1234
+    guest.registers.pointee.dr6 = 0xFFFF_8FF5
+    guest.vmcs[.guestDR7] = 0x2400
+    guest.vmcs[.entryInterruptionInformation] = 0x8000_0B0E
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.cr2 == 0x1234)
+    guest.vmcs[.entryInterruptionInformation] = 0x8000_0301
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.dr6 == 0xFFFF_8FF5)
+    #expect(guest.vmcs[.guestDR7] == 0x2400)
+  }
+
+  @Test func anExitDuringDeliveryFindsTheProcessorAwake() throws {
+    let guest = try SystemGuest([0xF4])
+    guest.vmcs.primaryProcessorBasedControls.remove(.hltExiting)
+    guest.vmcs[.guestActivityState] = 1
+    guest.vmcs[.guestRFLAGS] = 0x202
+    guest.vmcs[.guestIDTRLimit] = 0
+    guest.vmcs[.exceptionBitmap] = 1 << 13
+    guest.cpu.externalInterrupt = 0x40
+    guest.expectExit(.exceptionOrNMI)
+    #expect(guest.vmcs[.idtVectoringInformation] == 0x8000_0040)
+    #expect(guest.vmcs[.guestActivityState] == 0)
+  }
+
   @Test func softwareExceptionReportsItsLength() throws {
     let guest = try SystemGuest([0xCC])
     guest.vmcs[.exceptionBitmap] = 1 << 3

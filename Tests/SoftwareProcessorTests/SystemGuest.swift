@@ -51,9 +51,11 @@ struct SystemGuest {
     static let ldt: UInt64 = 0x58
   }
 
-  init(_ code: [UInt8] = []) throws {
-    memory = try PhysicalMemory(size: 4 << 20)
-    cpu = try #require(SoftwareCPU(memory: memory))
+  init(
+    _ code: [UInt8] = [], features: ProcessorFeatures = SoftwareCPU.features, memorySize: UInt64 = 4 << 20
+  ) throws {
+    memory = try PhysicalMemory(size: memorySize)
+    cpu = try #require(SoftwareCPU(memory: memory, features: features))
     vmcs = VMCS(region: try #require(memory.pointer(PhysicalAddress(Place.vmcs), count: 4096)))
     writeTables()
     writeControls()

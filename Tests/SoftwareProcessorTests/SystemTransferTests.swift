@@ -111,6 +111,59 @@ private typealias Selector = SystemGuest.Selector
     #expect(guest.vmcs[.exitInstructionLength] == 7)
   }
 
+  /// SDM volume 3, "Treatment of Task Switches": the checks that come before the VM exit.
+  @Test func aTaskSwitchIsCheckedBeforeItExits() throws {
+    let tss: UInt64 = 0x0000_8900_0000_0067 | Place.tss << 16
+    let busy: UInt64 = 0x0000_8B00_0000_0067 | Place.tss << 16
+    // (source, descriptor of 60H, selector, vector, error code)
+    for (isReturn, descriptor, selector, vector, code) in [
+      (false, tss, UInt64(0x64), UInt64(13), UInt64(0x64)),  // a TSS of the LDT
+      (false, tss, 0x100, 13, 0x100),  // outside the GDT
+      (false, busy, 0x60, 13, 0x60), (false, tss & ~(1 << 47), 0x60, 11, 0x60),
+      (false, tss - 1, 0x60, 10, 0x60),
+      (false, 0x0000_8100_0000_002A, 0x60, 10, 0x60), (true, busy, 0x64, 10, 0x64),
+      (true, busy, 0x100, 10, 0x100),
+      (true, tss, 0x60, 10, 0x60), (true, busy & ~(1 << 47), 0x60, 11, 0x60),
+      (true, busy - 1, 0x60, 10, 0x60),
+    ] {
+      let guest = try SystemGuest(isReturn ? [0xCF] : [0x9A, 0, 0, 0, 0, 0x68, 0])
+      guest.enterProtectedMode()
+      guest[Place.gdt + 0x60] = descriptor
+      guest[Place.gdt + 0x68] = 0x8500 << 32 | selector << 16
+      guest[Place.tss] = selector
+      if isReturn { guest.vmcs[.guestRFLAGS] = 0x4002 }
+      guest.vmcs[.exceptionBitmap] = 0xFFFF_FFFF
+      guest.expectExit(.exceptionOrNMI)
+      #expect(guest.vmcs[.exitInterruptionInformation] & 0xFF == vector, "\(isReturn) \(selector)")
+      #expect(guest.vmcs[.exitInterruptionErrorCode] == code, "\(isReturn) \(selector)")
+      #expect(guest.vmcs[.guestRIP] == Place.code)
+    }
+  }
+
+  @Test func aReturnToTheNestedTaskIsATaskSwitch() throws {
+    let guest = try SystemGuest([0xCF])
+    guest.enterProtectedMode()
+    guest[Place.gdt + 0x60] = 0x0000_8B00_0000_0067 | Place.tss << 16
+    guest[Place.tss] = 0x60
+    guest.vmcs[.guestRFLAGS] = 0x4002
+    guest.expectExit(.taskSwitch)
+    #expect(guest.vmcs[.exitQualification] == 1 << 30 | 0x60)
+    #expect(guest.vmcs[.exitInstructionLength] == 1)
+  }
+
+  @Test func anInterruptThroughABadTaskGateFaultsAsExternal() throws {
+    let guest = try SystemGuest([0x90])
+    guest.enterProtectedMode()
+    guest.vmcs[.guestRFLAGS] = 0x202
+    guest.setGate32(0x40, to: 0, selector: 0x100, type: 0x85)
+    guest.cpu.externalInterrupt = 0x40
+    guest.vmcs[.exceptionBitmap] = 0xFFFF_FFFF
+    guest.expectExit(.exceptionOrNMI)
+    #expect(guest.vmcs[.exitInterruptionInformation] == 0x8000_0B0D)
+    #expect(guest.vmcs[.exitInterruptionErrorCode] == 0x101)
+    #expect(guest.vmcs[.idtVectoringInformation] == 0x8000_0040)
+  }
+
   @Test func segmentLoadFaults() throws {
     // (selector, register's ModRM, vector, error code)
     for (selector, modRM, vector, code) in [
