@@ -162,6 +162,22 @@ private struct FeatureProbe: CustomTestStringConvertible {
     }
   }
 
+  @Test func directStoresMove4Or8And64Bytes() throws {
+    // movdiri [rdi], rax; movdir64b rbx, [rdi]
+    let guest = try SystemGuest([0x48, 0x0F, 0x38, 0xF9, 0x07, 0x66, 0x0F, 0x38, 0xF8, 0x1F, 0xF4])
+    guest.registers.pointee.rax = 0x1122_3344_5566_7788
+    guest.registers.pointee.rdi = Place.data
+    guest.registers.pointee.rbx = Place.data + 0x100
+    guest[Place.data + 56] = 77
+    guest.expectExit(.hlt)
+    #expect(guest[Place.data + 0x100] == 0x1122_3344_5566_7788)
+    #expect(guest[Place.data + 0x100 + 56] == 77)
+    guest.registers.pointee.rbx = Place.data + 0x108
+    guest.vmcs[.guestRIP] = Place.code
+    guest.vmcs[.exceptionBitmap] = 1 << 13
+    guest.expectExit(.exceptionOrNMI)
+  }
+
   /// CPUID.7.0:EBX[13] says that the selectors of the x87 pointers are saved as zeros.
   @Test func theSelectorsOfTheX87PointersAreZero() throws {
     let guest = try SystemGuest([0xD9, 0x07, 0x0F, 0xAE, 0x07, 0xF4])  // fld dword [rdi]; fxsave [rdi]; hlt

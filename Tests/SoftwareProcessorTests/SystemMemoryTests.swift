@@ -147,7 +147,6 @@ private struct TwoSpaces {
     let spaces = try TwoSpaces(.pge)
     for forget in [
       { spaces.invlpg() }, { _ = spaces.moveToCR4([]) }, { _ = spaces.moveToCR4(.pge) },
-      { _ = spaces.moveToCR4([.pge, .smep]) },
     ] {
       spaces.guest[TwoSpaces.firstEntry] = TwoSpaces.pages[0] | 0x103
       spaces.invlpg()
@@ -187,8 +186,8 @@ private struct TwoSpaces {
       guest[TwoSpaces.firstEntry] = high | 3
       if usesEPT {
         guest.enableEPT()
-        // A page of 1 GByte that leads from 5 GiB to 4 GiB.
-        guest[Place.eptPDPT + 5 * 8] = 0x1_0000_00B7
+        // A page of 1 GByte that leads from 6 GiB to 5 GiB.
+        guest[Place.eptPDPT + 6 * 8] = 0x1_4000_00B7
         guest[TwoSpaces.firstEntry] = high + 0x4000_0000 | 3
       }
       guest[high] = 0x1122_3344_5566_7788
