@@ -63,7 +63,7 @@ extension EntryCheck {
     EntryCheck(
       .entryControlFields, .entryInterruptionInformation,
       "Error code is delivered only for a hardware exception in protected mode",
-      "bit 11 is 0 if the type is not hardware exception or guest CR0.PE is 0"
+      "bit 11 is 0 if the type is not hardware exception or an unrestricted guest has CR0.PE = 0"
     ) { vmcs, _ in vmcs.event.isValid && vmcs.event.hasErrorCode && !vmcs.mayDeliverErrorCode },
     EntryCheck(
       .entryControlFields, .entryInterruptionInformation,

@@ -154,7 +154,10 @@ extension EntryInspection {
   }
 
   /// Whether the event is one that an error code can go with.
-  var mayDeliverErrorCode: Bool { event.kind == .hardwareException && guestCR0.contains(.pe) }
+  /// Only an unrestricted guest can be in real-address mode, in which exceptions have no error code.
+  var mayDeliverErrorCode: Bool {
+    event.kind == .hardwareException && (guestCR0.contains(.pe) || !secondary.contains(.unrestrictedGuest))
+  }
 
   var isErrorCodeInconsistent: Bool {
     // IA32_VMX_BASIC bit 56 leaves the choice to software; #CP comes with it only.

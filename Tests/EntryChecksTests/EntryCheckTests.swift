@@ -100,6 +100,21 @@ import X86
     #expect(machine.violations == ["PDPTE 2 has no reserved bits"])
   }
 
+  /// SDM, "VM-Entry Control Fields": whether CR0.PE is 1 matters in an unrestricted guest only.
+  @Test func errorCodesInRealAddressMode() {
+    let section = "Error code is delivered"
+    for (isUnrestricted, event, isViolated) in [
+      (true, UInt64(0x8000_0B0D), true), (true, 0x8000_030D, false), (false, 0x8000_0B0D, false),
+      (false, 0x8000_030D, true),
+    ] {
+      let machine = Machine()
+      machine.enterRealMode()
+      if !isUnrestricted { machine.vmcs.secondaryProcessorBasedControls.remove(.unrestrictedGuest) }
+      machine.inject(event)
+      #expect(machine.violations.contains { $0.hasPrefix(section) } == isViolated)
+    }
+  }
+
   @Test func controlsThatAreNotActivatedAreNotChecked() {
     let machine = Machine()
     machine.vmcs.primaryProcessorBasedControls.remove(.activateSecondaryControls)
