@@ -11,8 +11,8 @@ enum GuestFault: Error {
   case exception(ExceptionVector, errorCode: UInt32 = 0)
   /// The guest gets a page fault at `linear`.
   case pageFault(UInt32, linear: UInt64)
-  /// L2's access is not allowed by ept12, so that L1 gets an exit.
-  case extended(ExtendedFault, address: PhysicalAddress<L2>, linear: UInt64, isFinal: Bool)
+  /// L2's access, at `linear` if it has a linear address, is not allowed by ept12, so that L1 gets an exit.
+  case extended(ExtendedFault, address: PhysicalAddress<L2>, linear: UInt64?, isFinal: Bool)
   /// The instruction itself lies where there is no memory.
   case noCode(PhysicalAddress<L1>)
   /// L0 has no emulation of the instruction.
@@ -29,13 +29,19 @@ struct GuestAddressSpace {
   let number: Int
   /// The EPT of L2, or nil for L1 and for an L2 without EPT.
   let extended: ExtendedPaging?
+  /// Where L1 has L2's writes logged, if it has.
+  let log: PageModificationLog<L1RAM>?
 
   private let paging: LinearPaging
   private var isUser: Bool
   private var obeysSMAP: Bool
   let is64Bit: Bool
 
-  init(_ guest: RunningGuest, ram: L1RAM, board: Board, number: Int, extended: ExtendedPaging?) {
+  init(
+    _ guest: RunningGuest, ram: L1RAM, board: Board, number: Int, extended: ExtendedPaging?,
+    log: PageModificationLog<L1RAM>? = nil
+  ) {
+    self.log = log
     self.guest = guest
     self.ram = ram
     self.board = board
@@ -114,12 +120,14 @@ struct GuestAddressSpace {
         throw .pageFault(code.rawValue, linear: linear)
       }
     }
-    let tables = L2PageTables(memory: ram, extended: extended)
+    let tables = L2PageTables(memory: ram, extended: extended, log: log)
     let address: PhysicalAddress<L2>
+    let isUserAddress: Bool
     do throws(LinearFault<L2StructureFault>) {
       let mapping = try paging.translate(linear, for: access, in: tables)
       guest.work.pointee.memoryAccesses &+= UInt64(mapping.references)
       address = mapping.address
+      isUserAddress = mapping.isUser
     } catch {
       switch error {
       case .pageFault(let code): throw .pageFault(code.rawValue, linear: linear)
@@ -128,9 +136,20 @@ struct GuestAddressSpace {
       }
     }
     do throws(L2StructureFault) {
-      return try tables.address(of: address, ExtendedAccess(kind))
+      return try tables.address(of: address, ExtendedAccess(kind, isUser: isUserAddress))
     } catch {
       throw .extended(error.fault, address: address, linear: linear, isFinal: true)
+    }
+  }
+
+  /// The L1-physical address of the guest-physical `address` of a paging structure.
+  func structure(at address: UInt64) throws(GuestFault) -> PhysicalAddress<L1> {
+    guard let extended else { return PhysicalAddress(address) }
+    do throws(L2StructureFault) {
+      return try L2PageTables(memory: ram, extended: extended, log: log)
+        .address(of: PhysicalAddress(address), ExtendedAccess(.read, isPagingStructure: true))
+    } catch {
+      throw .extended(error.fault, address: error.address, linear: nil, isFinal: false)
     }
   }
 

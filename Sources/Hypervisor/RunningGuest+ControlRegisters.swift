@@ -40,6 +40,22 @@ struct ControlRegisterRules {
   }
 }
 
+/// What a write of a control register changes, for the case that it faults after all.
+struct PagingRegisters {
+  private static let fields: [7 of VMCSField] = [
+    .guestCR0, .cr0ReadShadow, .guestCR3, .guestCR4, .cr4ReadShadow, .guestEFER, .entryControls,
+  ]
+  private var values: [7 of UInt64] = .init(repeating: 0)
+
+  init(of guest: RunningGuest) {
+    for index in 0..<Self.fields.count { values[index] = guest.vmcs[Self.fields[index]] }
+  }
+
+  func restore(to guest: RunningGuest) {
+    for index in 0..<Self.fields.count { guest.vmcs[Self.fields[index]] = values[index] }
+  }
+}
+
 /// Writes of CR0 and CR4 that exit because they change a bit that L0 owns.
 ///
 /// Source: SDM volume 2, "MOV—Move to/from Control Registers"; volume 3, "Control Registers".
@@ -70,7 +86,8 @@ extension RunningGuest {
     let kept = self[.guestCR0] & rules.cr0Preserved
     let own = new.subtracting(rules.cr0Suppressed).rawValue & ~rules.cr0Preserved
     self[.guestCR0] = own | kept | rules.cr0Fixed
-    return new.symmetricDifference(old).isDisjoint(with: [.pg, .wp, .pe]) ? .completed : .completedWithFlush
+    return new.symmetricDifference(old).isDisjoint(with: [.pg, .wp, .pe, .cd, .nw])
+      ? .completed : .completedWithFlush
   }
 
   func writeCR4(_ value: UInt64, _ rules: ControlRegisterRules) -> EmulationResult {

@@ -12,7 +12,7 @@ extension VirtualCPU {
     case .vmxInstruction:
       executeVMXInstruction(reason)
       return
-    case .composedEPT, .externalInterrupt, .nonMaskableInterrupt: break
+    case .composedEPT, .virtualizationException, .externalInterrupt, .nonMaskableInterrupt: break
     case .memoryOfL1: emulateMemoryAccess()
     case .outOfPages:
       outcome = .internalError(sentence: "L0 has no page left for the composed EPT")
@@ -109,13 +109,10 @@ extension VirtualCPU {
     let guest = guest
     let access = ControlRegisterQualification(rawValue: guest[.exitQualification])
     let result: EmulationResult
-    switch access.access {
-    case .movToCR: result = write(guest[access.register], toControlRegister: access.number)
-    case .movFromCR: result = readControlRegister(access)
-    case .clts: result = guest.writeCR0(guest.visibleCR0.subtracting(.ts).rawValue, rules)
-    case .lmsw:
-      let kept = guest.visibleCR0.rawValue & ~0xE
-      result = guest.writeCR0(kept | UInt64(access.lmswSource) & 0xF, rules)
+    do throws(GuestFault) {
+      result = try self.result(of: access)
+    } catch {
+      return take(error)
     }
     switch result {
     case .completed: guest.completeInstruction()
@@ -126,17 +123,39 @@ extension VirtualCPU {
     }
   }
 
-  private func write(_ value: UInt64, toControlRegister number: UInt8) -> EmulationResult {
+  private func result(of access: ControlRegisterQualification) throws(GuestFault) -> EmulationResult {
+    let guest = guest
+    switch access.access {
+    case .movToCR: return try write(guest[access.register], toControlRegister: access.number)
+    case .movFromCR: return readControlRegister(access)
+    case .clts: return guest.writeCR0(guest.visibleCR0.subtracting(.ts).rawValue, rules)
+    case .lmsw:
+      let kept = guest.visibleCR0.rawValue & ~0xE
+      return guest.writeCR0(kept | UInt64(access.lmswSource) & 0xF, rules)
+    }
+  }
+
+  private func write(
+    _ value: UInt64, toControlRegister number: UInt8
+  ) throws(GuestFault) -> EmulationResult {
     let value = guest.is64Bit ? value : value & 0xFFFF_FFFF
-    var result: EmulationResult
+    let before = PagingRegisters(of: guest)
+    let result: EmulationResult
     switch number {
     case 0: result = guest.writeCR0(value, rules)
     case 3: result = guest.writeCR3(value)
     case 4: result = guest.writeCR4(value, rules)
     default: return writeCR8(value)
     }
-    if result == .completedWithFlush, !loadPDPTEs() { result = .fault(.generalProtection) }
-    return result
+    guard result == .completedWithFlush else { return result }
+    do throws(GuestFault) {
+      if try loadPDPTEs() { return result }
+    } catch {
+      before.restore(to: guest)
+      throw error
+    }
+    before.restore(to: guest)
+    return .fault(.generalProtection)
   }
 
   /// CR8 is the task priority of the local APIC.
@@ -173,8 +192,24 @@ extension VirtualCPU {
 
   /// With PAE paging a load of CR3 or a change of mode loads the four PDPTEs (SDM volume 3, "PDPTE Registers"); false
   /// if one of them has a reserved bit set.
-  private func loadPDPTEs() -> Bool {
-    vmx.isInL2 || guest.loadPDPTEs(from: ram)
+  private func loadPDPTEs() throws(GuestFault) -> Bool {
+    let guest = guest
+    let cr0 = CR0(rawValue: guest.vmcs[.guestCR0])
+    let efer = EFER(rawValue: guest.vmcs[.guestEFER])
+    guard cr0.contains(.pg), CR4(rawValue: guest.vmcs[.guestCR4]).contains(.pae), !efer.contains(.lma)
+    else { return true }
+    let fields: [4 of VMCSField] = [.guestPDPTE0, .guestPDPTE1, .guestPDPTE2, .guestPDPTE3]
+    let table = try addressSpace.structure(at: guest.vmcs[.guestCR3] & 0xFFFF_FFE0)
+    for index in 0..<4 {
+      guard let place = ram.translate(table + UInt64(index) * 8, count: 8),
+        let entry = ram.memory.load(place, as: UInt64.self)
+      else { return false }
+      work.pointee.memoryAccesses &+= 1
+      let reserved: UInt64 = 0xFFF0_0000_0000_01E6
+      if entry & 1 != 0, entry & reserved != 0 { return false }
+      guest[fields[index]] = entry
+    }
+    return true
   }
 
   /// Has the processor forget the linear mappings of the guest that runs.

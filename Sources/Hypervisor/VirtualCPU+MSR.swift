@@ -33,7 +33,7 @@ extension VirtualCPU {
     case .field(let field): return guest[field]
     case .processor: return processor.readMSR(index)
     case .constant(let value): return value
-    case .timeStampCounter: return clock.pointee.cycles &+ guest[.tscOffset]
+    case .timeStampCounter: return guest.timeStampCounter(at: clock.pointee.cycles)
     case .timeStampAdjustment: return storedMSRs[MSRPolicy.timeStampAdjustmentPlace]
     case .stored(let place): return storedMSRs[Int(place)]
     case .localAPIC:
@@ -70,7 +70,11 @@ extension VirtualCPU {
       guest[.guestEFER] = value & ~lma | current & lma
     case .field(let field): guest[field] = value
     case .processor: return processor.writeMSR(index, value)
-    case .timeStampCounter: moveTimeStampCounter(by: value &- current)
+    case .timeStampCounter:
+      // A write changes the counter itself, whatever of it the guest would read (SDM volume 3, "Changes to Instruction
+      // Behavior in VMX Non-Root Operation").
+      let counter = clock.pointee.cycles &+ vmx.vmcs01[.tscOffset]
+      moveTimeStampCounter(by: value &- counter)
     case .timeStampAdjustment: moveTimeStampCounter(by: value &- current)
     case .stored(let place) where row.writes == .miscEnable:
       let kept = MiscEnable.readOnly.rawValue
@@ -89,10 +93,25 @@ extension VirtualCPU {
   /// Source: SDM volume 3, "IA32_TSC_ADJUST Register".
   private func moveTimeStampCounter(by difference: UInt64) {
     storedMSRs[MSRPolicy.timeStampAdjustmentPlace] &+= difference
-    if vmx.isInL2 { guest[.tscOffset] = guest[.tscOffset] &+ difference }
+    if vmx.isInL2 { guest[.tscOffset] = guest[.tscOffset] &+ guest.scaledOffset(difference) }
     vmx.vmcs01[.tscOffset] &+= difference
     work.pointee.vmcsWrites &+= 1
     apic.timeStampCounterOffset = vmx.vmcs01[.tscOffset]
     devices.noteAccess()
+  }
+}
+
+extension RunningGuest {
+  private var scalesTSC: Bool { vmcs.effectiveSecondaryControls.contains(.useTSCScaling) }
+
+  /// The time-stamp counter that the guest reads when the clock is at `cycles`.
+  func timeStampCounter(at cycles: UInt64) -> UInt64 {
+    let counter = scalesTSC ? TSCScaling.scaled(cycles, by: self[.tscMultiplier]) : cycles
+    return counter &+ self[.tscOffset]
+  }
+
+  /// What the guest sees of a change of its hypervisor's counter by `difference`.
+  func scaledOffset(_ difference: UInt64) -> UInt64 {
+    scalesTSC ? TSCScaling.scaled(offset: difference, by: self[.tscMultiplier]) : difference
   }
 }

@@ -8,7 +8,8 @@ extension VirtualCPU {
   /// The memory of the guest that runs.
   var addressSpace: GuestAddressSpace {
     GuestAddressSpace(
-      guest, ram: ram, board: devices.board, number: number, extended: vmx.extendedPagingOfL2)
+      guest, ram: ram, board: devices.board, number: number, extended: vmx.extendedPagingOfL2,
+      log: vmx.isInL2 ? vmx.pageModificationLog : nil)
   }
 
   /// The guest met an address where ept01 maps nothing.

@@ -13,14 +13,17 @@ extension VirtualCPU {
     takeINIT()
     guard let vector = apic.takeStartUp() else { return }
     devices.noteAccess()
-    guard wait == .startUp else { return }
-    startUp(at: vector)
+    if isL2WaitingForSIPI {
+      reflect(ExitInformation(.startupIPI, qualification: UInt64(vector)))
+    } else if wait == .startUp {
+      startUp(at: vector)
+    }
   }
 
   /// INIT is blocked in VMX root operation, and a VM exit of L2. It makes the others wait for a start-up IPI; the
   /// bootstrap processor would execute firmware, and there is none.
   private mutating func takeINIT() {
-    guard apic.signals.contains(.initialize) else { return }
+    guard apic.signals.contains(.initialize), !isL2WaitingForSIPI else { return }
     if vmx.isInL2 {
       requests.needsExit = true
       return

@@ -53,7 +53,8 @@ extension VirtualCPU {
     try space.store(UInt64(value), at: operation.linear, size: access.size)
   }
 
-  private mutating func take(_ fault: GuestFault) {
+  /// Gives the guest the exception of `fault`, or L1 the exit.
+  mutating func take(_ fault: GuestFault) {
     guard !guest.raise(fault), case .extended(let fault, let address, let linear, let isFinal) = fault else {
       return
     }

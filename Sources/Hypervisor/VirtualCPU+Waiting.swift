@@ -35,6 +35,7 @@ extension VirtualCPU {
   /// itself times or finds, the processor has to go on.
   private var isL2Asleep: Bool {
     let vmcs = vmx.vmcs02
+    if isL2WaitingForSIPI { return true }
     guard vmcs[.guestActivityState] != UInt64(ActivityState.active.rawValue) else { return false }
     let windows: PrimaryProcessorBasedControls = [
       .interruptWindowExiting, .nmiWindowExiting, .monitorTrapFlag,
@@ -43,6 +44,14 @@ extension VirtualCPU {
     return !vmcs.entryInterruptionInformation.isValid && ofL1.isDisjoint(with: windows)
       && !vmcs.pinBasedControls.contains(.activatePreemptionTimer) && vmcs[.guestPendingDebugExceptions] == 0
       && !vmx.virtualAPICEndsHLT
+  }
+
+  /// Whether L2 is in the wait-for-SIPI state, in which only a start-up IPI does anything, and which the processor is
+  /// never entered in.
+  ///
+  /// Source: SDM volume 3, "Guest Non-Register State"; "VMX-Preemption Timer" for the timer, which causes no VM exit.
+  var isL2WaitingForSIPI: Bool {
+    vmx.isInL2 && vmx.vmcs02[.guestActivityState] == UInt64(ActivityState.waitForSIPI.rawValue)
   }
 
   /// Whether an event has come that ends the waiting. It may be asked while another virtual CPU has the processor.
@@ -69,6 +78,7 @@ extension VirtualCPU {
 
   private var hasEventForL2: Bool {
     let vmcs = vmx.vmcs02
+    if isL2WaitingForSIPI { return apic.signals.contains(.startUp) }
     if apic.signals.contains(.initialize) { return true }
     if apic.signals.contains(.nonMaskable) {
       // With virtual NMIs L2's blocking is virtual, and does not hold back a real NMI.

@@ -22,22 +22,29 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
   }
 
   let pages: Pages
+  /// Whether the processor has accessed and dirty flags for EPT.
+  let hasFlags: Bool
   var roots: InlineArray<8, Root>
   var clock: UInt64 = 0
   /// The root that vmcs02 uses.
   var current = 0
 
-  init(_ pages: Pages) throws(NestedSetupError) {
+  init(_ pages: Pages, hasFlags: Bool) throws(NestedSetupError) {
     var roots = InlineArray<8, Root>(repeating: Root(page: try OwnPages.page(pages)))
     for slot in 1..<Self.slotCount { roots[slot].page = try OwnPages.page(pages) }
     self.pages = pages
+    self.hasFlags = hasFlags
     self.roots = roots
   }
 
-  /// The EPTP of a slot: write-back, a walk of 4 levels, no accessed and dirty flags.
+  /// The EPTP of a slot: write-back, a walk of 4 levels; accessed and dirty flags if L1 has them, for with them the
+  /// processor's walks of L2's paging structures count as writes.
   func eptPointer(ofSlot slot: Int) -> UInt64 {
     guard slot >= 0, slot < Self.slotCount else { return 0 }
-    return EPTPointer(root: roots[slot].page.address.rawValue).rawValue
+    let hasFlags12 = EPTPointer(rawValue: roots[slot].eptp12 ?? 0).enablesAccessedAndDirty
+    return EPTPointer(
+      root: roots[slot].page.address.rawValue, enablesAccessedAndDirty: hasFlags && hasFlags12
+    ).rawValue
   }
 
   /// Makes the composed EPT of `eptp12` current; returns the slot whose former contents were dropped for it, if any.
@@ -125,7 +132,8 @@ struct ComposedEPT<Pages: L0Pages>: ~Copyable {
       level &-= 1
     }
     let leaf =
-      page.rawValue & EPTEntry.addressMask | UInt64(permissions.rawValue) | UInt64(memoryType & 7) << 3
+      page.rawValue & EPTEntry.addressMask | UInt64(permissions.rawValue & 7) | UInt64(memoryType & 7) << 3
+      | (permissions.contains(.userExecute) ? EPTPermissions.userExecute.rawValue : 0)
     EPTTable.store(leaf, table, EPTTable.index(guest.rawValue, 1))
     work.memoryWrites &+= 1
     return true
@@ -155,7 +163,8 @@ enum EPTTable {
     work.memoryReads &+= 1
     if entry != 0 { return pages.pointer(to: PhysicalAddress(entry & EPTEntry.addressMask)) }
     guard let page = pages.allocate() else { return nil }
-    store(EPTEntry(table: page.address.rawValue).rawValue, table, index)
+    let permissions = EPTPermissions.all.union(.userExecute)
+    store(EPTEntry(table: page.address.rawValue, permissions: permissions).rawValue, table, index)
     work.memoryWrites &+= 1
     return page.bytes
   }

@@ -18,6 +18,7 @@ public struct ControlMerge: Equatable, Sendable {
   /// 0, because L0 itself does for L2 what L1 asks for.
   public var performed: UInt64 = 0
 
+
   /// The word, before the processor's fixed settings; `derived` are the derived bits that are 1.
   @inlinable
   func merged(_ word01: UInt64, _ word12: UInt64, derived derivedBits: UInt64) -> UInt64 {
@@ -83,9 +84,12 @@ extension ControlMerge {
       intersection: secondary([.enableRDTSCP, .enableINVPCID, .enableUserWaitAndPause, .enableXSAVES]),
       fromL1: secondary([
         .unrestrictedGuest, .pauseLoopExiting, .virtualizeAPICAccesses, .virtualizeX2APICMode,
-        .apicRegisterVirtualization, .virtualInterruptDelivery,
+        .apicRegisterVirtualization, .virtualInterruptDelivery, .vmcsShadowing,
+        .modeBasedExecuteControlForEPT, .enableVMFunctions,
       ]),
-      fromL0: secondary([.enableEPT, .enableVPID]))
+      fromL0: secondary([.enableEPT, .enableVPID]),
+      derived: secondary([.useTSCScaling]),
+      performed: secondary([.enablePML, .eptViolationVE]))
   }
 
   /// The VM-exit controls. VM exits go to L0; L1's controls are performed when L0 reflects one.

@@ -10,6 +10,8 @@ public enum L0Handler: UInt8, Equatable, Sendable {
   case vmxInstruction
   /// ept02 has been filled: nothing is left to do.
   case composedEPT
+  /// L2 gets a virtualization exception by the next VM entry: nothing is left to do.
+  case virtualizationException
   /// An access to L1-physical memory that ept01 does not allow: `VirtualVMX.faultingAddress`, or in L1 the
   /// guest-physical address of vmcs01.
   case memoryOfL1
@@ -50,6 +52,10 @@ public enum RoutingDetails: UInt8, Sendable {
   case controlRegister
   case io
   case msrRead, msrWrite
+  /// L1's VMREAD or VMWRITE bitmap, if it uses VMCS shadowing for L2.
+  case vmread, vmwrite
+  /// The VM functions that L1 enables, with operands that need no exit.
+  case vmFunction
   /// ept12 decides; otherwise ept02 is filled.
   case eptViolation
 }

@@ -7,14 +7,28 @@ struct EPT12Structures<Memory: L1Memory>: PagingStructures {
   typealias Failure = ExtendedFault
 
   let memory: Memory
+  /// The page-modification log of L2, if L1 has one kept.
+  let log: PageModificationLog<Memory>?
 
   func load(_ address: PhysicalAddress<L1>) throws(ExtendedFault) -> UInt64 {
     memory.word(at: address) ?? .max
   }
 
   func setFlags(_ flags: UInt16, at address: PhysicalAddress<L1>) throws(ExtendedFault) {
+    if let log, log.isFull { throw .logFull }
     guard let word = memory.word(at: address) else { return }
     _ = memory.store(word | UInt64(flags), at: address)
+  }
+}
+
+extension EPT12Structures {
+  /// Translates `guest` by ept12, `paging`, and logs it if the access has set a dirty flag.
+  func translate(
+    _ guest: PhysicalAddress<L2>, for access: ExtendedAccess, by paging: ExtendedPaging
+  ) throws(ExtendedFault) -> ExtendedMapping<L1> {
+    let mapping = try paging.translate(guest, for: access, in: self)
+    if mapping.becameDirty { log?.append(guest) }
+    return mapping
   }
 }
 
@@ -49,10 +63,12 @@ package struct L2PageTables<Memory: L1Memory>: PagingStructures {
 
   let memory: Memory
   let extended: ExtendedPaging
+  let log: PageModificationLog<Memory>?
 
-  package init(memory: Memory, extended: ExtendedPaging) {
+  package init(memory: Memory, extended: ExtendedPaging, log: PageModificationLog<Memory>? = nil) {
     self.memory = memory
     self.extended = extended
+    self.log = log
   }
 
   package func load(_ address: PhysicalAddress<L2>) throws(L2StructureFault) -> UInt64 {
@@ -72,7 +88,8 @@ package struct L2PageTables<Memory: L1Memory>: PagingStructures {
     of address: PhysicalAddress<L2>, _ access: ExtendedAccess
   ) throws(L2StructureFault) -> PhysicalAddress<L1> {
     do throws(ExtendedFault) {
-      return try extended.translate(address, for: access, in: EPT12Structures(memory: memory)).address
+      let structures = EPT12Structures(memory: memory, log: log)
+      return try structures.translate(address, for: access, by: extended).address
     } catch {
       throw L2StructureFault(fault: error, address: address)
     }

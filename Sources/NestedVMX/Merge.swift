@@ -19,6 +19,10 @@ public struct MergeContext: Sendable {
   public var virtualAPICPage: UInt64 = 0
   /// The L0-physical address of L2's APIC-access page.
   public var apicAccessPage: UInt64 = 0
+  /// The L0-physical addresses of L2's VMREAD and VMWRITE bitmaps and shadow VMCS, which is 0 if it has none.
+  public var vmreadBitmap: UInt64 = 0
+  public var vmwriteBitmap: UInt64 = 0
+  public var shadowVMCS: UInt64 = 0
   /// The PDPTEs of L2, as far as it uses PAE paging.
   public var pdptes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
@@ -103,6 +107,8 @@ public enum Merge {
     case .primaryProcessorBased:
       return UInt64(
         context.bitmapControls.union(taskPriorityControls(vmcs01: vmcs01, vmcs12: vmcs12)).rawValue)
+    case .secondaryProcessorBased:
+      return scalesTSC(vmcs12) ? UInt64(SecondaryProcessorBasedControls.useTSCScaling.rawValue) : 0
     case .exit:
       // The timer goes on counting down across exits that L0 keeps.
       let isActive = vmcs12.pinBasedControls.contains(.activatePreemptionTimer)
@@ -134,6 +140,8 @@ extension Merge {
     case .eptPointer: context.eptPointer
     case .pageFaultErrorCodeMask: wantsPageFaults(vmcs01) ? 0 : vmcs12[.pageFaultErrorCodeMask]
     case .pageFaultErrorCodeMatch: wantsPageFaults(vmcs01) ? 0 : vmcs12[.pageFaultErrorCodeMatch]
+    case .cr0GuestHostMask:
+      vmcs01[.cr0GuestHostMask] & ~pagingOfL1 | vmcs12[.cr0GuestHostMask]
     case .cr0ReadShadow:
       readShadow(.cr0ReadShadow, .cr0GuestHostMask, loadedCR0(vmcs01: vmcs01, vmcs12: vmcs12), vmcs12)
     case .cr4ReadShadow: readShadow(.cr4ReadShadow, .cr4GuestHostMask, vmcs12[.guestCR4], vmcs12)
@@ -147,15 +155,34 @@ extension Merge {
     case .pdpte1: context.pdptes.1
     case .pdpte2: context.pdptes.2
     case .pdpte3: context.pdptes.3
-    case .noLink: .max
+    case .vmreadBitmap: usesShadowing(vmcs12) ? context.vmreadBitmap : 0
+    case .vmwriteBitmap: usesShadowing(vmcs12) ? context.vmwriteBitmap : 0
+    case .linkPointer: linkPointer(vmcs12, shadow: context.shadowVMCS)
     }
+  }
+
+  /// Whether L1 uses VMCS shadowing for L2.
+  static func usesShadowing(_ vmcs12: VMCS) -> Bool {
+    vmcs12.effectiveSecondaryControls.contains(.vmcsShadowing)
+  }
+
+  /// The link pointer of vmcs02: the copy at `shadow` of the shadow VMCS that L1 gives L2, or none.
+  static func linkPointer(_ vmcs12: VMCS, shadow: UInt64) -> UInt64 {
+    usesShadowing(vmcs12) && shadow != 0 ? shadow : .max
   }
 
   /// The sum of the offsets in use: L2's TSC is L1's plus what L1 adds.
   static func tscOffset(vmcs01: VMCS, vmcs12: VMCS) -> UInt64 {
     let offset01 = vmcs01.primaryProcessorBasedControls.contains(.useTSCOffsetting) ? vmcs01[.tscOffset] : 0
     let offset12 = vmcs12.primaryProcessorBasedControls.contains(.useTSCOffsetting) ? vmcs12[.tscOffset] : 0
-    return offset01 &+ offset12
+    guard scalesTSC(vmcs12) else { return offset01 &+ offset12 }
+    return TSCScaling.scaled(offset: offset01, by: vmcs12[.tscMultiplier]) &+ offset12
+  }
+
+  /// Whether L1 scales L2's TSC, which it can only if it uses an offset too.
+  static func scalesTSC(_ vmcs12: VMCS) -> Bool {
+    vmcs12.primaryProcessorBasedControls.contains(.useTSCOffsetting)
+      && vmcs12.effectiveSecondaryControls.contains(.useTSCScaling)
   }
 
   /// Whether L0 intercepts every page fault of its guests.
@@ -168,6 +195,9 @@ extension Merge {
   static func readShadow(_ shadow: VMCSField, _ mask: VMCSField, _ value: UInt64, _ vmcs12: VMCS) -> UInt64 {
     vmcs12[shadow] & vmcs12[mask] | value & ~vmcs12[mask]
   }
+
+  /// The bits of CR0 that VMX operation fixes in L1 although L1 is an unrestricted guest of L0.
+  static var pagingOfL1: UInt64 { CR0.pe.rawValue | CR0.pg.rawValue }
 
   /// The bits of CR0 that neither VM entries nor VM exits change: ET, NW and CD.
   static var keptCR0: UInt64 { CR0.et.rawValue | CR0.nw.rawValue | CR0.cd.rawValue }

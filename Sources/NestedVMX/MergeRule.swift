@@ -48,12 +48,14 @@ public enum Derivation: UInt8, Sendable {
   case vpid
   /// The merged bitmap, or 0 if vmcs02 uses none.
   case ioBitmapA, ioBitmapB, msrBitmap
-  /// L0's offset for L1, plus L1's for L2 if it uses one.
+  /// L0's offset for L1, scaled if L1 scales L2's TSC, plus L1's for L2 if it uses one.
   case tscOffset
   /// The composed EPT, or ept01 if L1 uses no EPT.
   case eptPointer
   /// L1's, unless L0 wants all page faults: then 0.
   case pageFaultErrorCodeMask, pageFaultErrorCodeMatch
+  /// The bits that either owns, but for PE and PG, which L0 owns only to hold L1 to what VMX operation fixes.
+  case cr0GuestHostMask
   /// What L2 reads: L1's shadow for the bits of L1, L2's own value for those that only L0 owns.
   case cr0ReadShadow, cr4ReadShadow
   /// L2's value as L1 set it, with the bits that VMX operation fixes.
@@ -62,8 +64,10 @@ public enum Derivation: UInt8, Sendable {
   case guestEFER, guestPAT, guestDR7, guestDebugCtl
   /// vmcs12's if L1 uses EPT, else read through L2's CR3.
   case pdpte0, pdpte1, pdpte2, pdpte3
-  /// All ones: L2 has no shadow VMCS.
-  case noLink
+  /// The bitmaps of the shadow VMCS that L1 gives L2, or 0 if it gives none.
+  case vmreadBitmap, vmwriteBitmap
+  /// That shadow VMCS in L0's memory, or all ones.
+  case linkPointer
 }
 
 /// The rule of one field of vmcs02.

@@ -2,7 +2,7 @@ import VMX
 
 extension SaveRow {
   /// Every guest-state field of vmcs12, in the order of `VMCSField.rows`.
-  static let all: InlineArray<60, SaveRow> = [
+  static let all: InlineArray<61, SaveRow> = [
     SaveRow(.guestESSelector),
     SaveRow(.guestCSSelector),
     SaveRow(.guestSSSelector),
@@ -12,6 +12,7 @@ extension SaveRow {
     SaveRow(.guestLDTRSelector),
     SaveRow(.guestTRSelector),
     SaveRow(.guestInterruptStatus, .ifUsed(.virtualInterruptDelivery)),
+    SaveRow(.guestPMLIndex, .unchanged),
     SaveRow(.vmcsLinkPointer, .unchanged),
     SaveRow(.guestDebugCtl, .under(.saveDebugControls)),
     SaveRow(.guestPAT, .under(.savePAT)),
@@ -68,7 +69,7 @@ extension SaveRow {
 
 extension HostStateRow {
   /// Every guest-state field of vmcs01 that a VM exit to L1 loads, in the order of `VMCSField.rows`.
-  static let all: InlineArray<60, HostStateRow> = [
+  static let all: InlineArray<61, HostStateRow> = [
     HostStateRow(.guestESSelector, .host(.hostESSelector)),
     HostStateRow(.guestCSSelector, .host(.hostCSSelector)),
     HostStateRow(.guestSSSelector, .host(.hostSSSelector)),
@@ -78,6 +79,7 @@ extension HostStateRow {
     HostStateRow(.guestLDTRSelector, .constant(0)),
     HostStateRow(.guestTRSelector, .host(.hostTRSelector)),
     HostStateRow(.guestInterruptStatus, .unchanged),
+    HostStateRow(.guestPMLIndex, .unchanged),
     HostStateRow(.vmcsLinkPointer, .unchanged),
     HostStateRow(.guestDebugCtl, .constant(0)),
     HostStateRow(.guestPAT, .pat),

@@ -23,9 +23,13 @@ public enum VirtualCapabilities {
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
       .virtualizeAPICAccesses, .virtualizeX2APICMode, .apicRegisterVirtualization, .virtualInterruptDelivery,
       .pauseLoopExiting, .rdrandExiting, .rdseedExiting, .enableINVPCID, .enableUserWaitAndPause,
-      .enableXSAVES,
+      .enableXSAVES, .vmcsShadowing, .modeBasedExecuteControlForEPT,
+      .useTSCScaling, .enableVMFunctions,
     ]
   }
+
+  /// What L0 does itself as it walks ept12, whatever the processor has.
+  static var secondaryOfL0: SecondaryProcessorBasedControls { [.enablePML, .eptViolationVE] }
 
   static var exit: PrimaryExitControls {
     [
@@ -41,7 +45,7 @@ public enum VirtualCapabilities {
       .executeOnly, .pageWalkLength4, .uncacheablePagingStructures, .writeBackPagingStructures, .pages2MByte,
       .pages1GByte, .invept, .inveptSingleContext, .inveptAllContexts, .accessedAndDirtyFlags, .invvpid,
       .invvpidIndividualAddress, .invvpidSingleContext, .invvpidAllContexts,
-      .invvpidSingleContextRetainingGlobals,
+      .invvpidSingleContextRetainingGlobals, .advancedExitInformation,
     ]
   }
 
@@ -55,6 +59,9 @@ public enum VirtualCapabilities {
 
   /// IA32_VMX_MISC: the bits that pass through; of the activity states, active and HLT only.
   static var miscellaneousPassed: UInt64 { 1 << 30 | 1 << 29 | 1 << 6 | 1 << 5 | 0x1F }
+
+  /// The activity state wait-for-SIPI, in which L0 keeps L2 from running.
+  static var waitForSIPI: UInt64 { 1 << 8 }
 
   /// The number of CR3-target values.
   static var cr3TargetCount: UInt64 { 4 }
@@ -71,14 +78,18 @@ public enum VirtualCapabilities {
     offered.truePrimaryProcessorBased = offer(processor.truePrimaryProcessorBased, UInt64(primary.rawValue))
     offered.trueExit = offer(processor.trueExit, UInt64(exit.rawValue))
     offered.trueEntry = offer(processor.trueEntry, UInt64(entry.rawValue))
-    offered.secondaryProcessorBased = offer(processor.secondaryProcessorBased, UInt64(secondary.rawValue))
+    offered.secondaryProcessorBased = offeredSecondary(on: processor)
     offered.miscellaneous = VMXMiscellaneousData(
-      rawValue: processor.miscellaneous.rawValue & miscellaneousPassed | cr3TargetCount << 16)
+      rawValue: processor.miscellaneous.rawValue & miscellaneousPassed | waitForSIPI
+        | cr3TargetCount << 16)
     offered.cr0Fixed0 = processor.cr0Fixed0
     offered.cr0Fixed1 = processor.cr0Fixed1
     offered.cr4Fixed0 = processor.cr4Fixed0
     offered.cr4Fixed1 = processor.cr4Fixed1
     offered.eptAndVPID = offeredEPTAndVPID(on: processor)
+    if offered.allows(SecondaryProcessorBasedControls.enableVMFunctions) {
+      offered.vmFunction = VMFunctionControls.eptpSwitching.rawValue
+    }
     offered.vmcsEnumeration = highestIndex(on: offered) << 1
     return offered
   }
@@ -90,6 +101,17 @@ public enum VirtualCapabilities {
     return ControlCapability(
       allowed0: capability.allowed0, allowed1: capability.allowed1 & emulated | capability.allowed0
     ).msr
+  }
+
+  static func offeredSecondary(on processor: VMXCapabilities) -> UInt64 {
+    var emulated = secondary
+    // Whether a fetch was from a user-mode linear address, L0 learns from the advanced information only.
+    if !processor.eptAndVPID.contains(.advancedExitInformation) {
+      emulated.remove(.modeBasedExecuteControlForEPT)
+    }
+    let offered = offer(processor.secondaryProcessorBased, UInt64(emulated.rawValue))
+    guard processor.allows(SecondaryProcessorBasedControls.enableEPT) else { return offered }
+    return offered | UInt64(secondaryOfL0.rawValue) << 32
   }
 
   static func offeredEPTAndVPID(on processor: VMXCapabilities) -> EPTAndVPIDCapability {

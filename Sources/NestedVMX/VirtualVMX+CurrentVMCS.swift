@@ -35,8 +35,10 @@ extension VirtualVMX {
     let pointer = PhysicalAddress<L1>(address)
     guard pointer != vmxonPointer else { throw .fail(.vmptrldVMXONPointer) }
     if pointer == currentVMCS { return }
-    // The shadow-VMCS indicator is bit 31: L1 is offered no VMCS shadowing, so that it must be 0.
-    guard revision(at: pointer) == capabilities.basic.revision else {
+    // The shadow-VMCS indicator is bit 31, which must be 0 without VMCS shadowing.
+    let hasShadows = capabilities.allows(SecondaryProcessorBasedControls.vmcsShadowing)
+    let indicator = hasShadows ? VMCSRevision.shadowIndicator : 0
+    guard revision(at: pointer) & ~indicator == capabilities.basic.revision else {
       throw .fail(.vmptrldIncorrectRevision)
     }
     flushCurrentVMCS()

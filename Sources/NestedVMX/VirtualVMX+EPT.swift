@@ -10,6 +10,8 @@ enum EPTOutcome {
   case forL1(ExitReason, qualification: UInt64)
   /// ept01 maps no such page of L1, or forbids the access.
   case forL0(PhysicalAddress<L1>)
+  /// L2 gets a virtualization exception, which is in vmcs02 already.
+  case exception
   /// L0 has no page for a table of ept02.
   case exhausted
 }
@@ -24,6 +26,7 @@ extension VirtualVMX {
     work.memoryReads &+= 1
     if let evicted = composed.select(vmcs12Region[.eptPointer]) {
       pendingInvalidations.roots |= 1 << UInt32(evicted)
+      dirtyLeaves.forget(slots: 1 << UInt32(evicted))
     }
     return composed.eptPointer(ofSlot: composed.current)
   }
@@ -46,11 +49,17 @@ extension VirtualVMX {
     } catch {
       reflectedViolation = guest
       // An EPT violation invalidates the mapping that caused it (SDM volume 3, "Operations that Invalidate Cached
-      // Mappings"), so that L1 may change it without INVEPT. Bits 5:3 say that ept02 has one.
-      if qualification & 0x38 != 0 {
+      // Mappings"), so that L1 may change it without INVEPT. Bits 6:3 say that ept02 has one.
+      if qualification & 0x78 != 0 {
         composed.unmap(guest, matching: vmcs12Region[.eptPointer], counting: &work)
       }
-      return Self.outcome(of: error, qualification)
+      let outcome = Self.outcome(of: error, qualification)
+      if case .forL1(.eptViolation, let qualification) = outcome,
+        convertsToException(guest, qualification: qualification)
+      {
+        return .exception
+      }
+      return outcome
     }
     work.memoryReads &+= UInt64(mapping.references)
     return compose(guest, access, mapping)
@@ -58,7 +67,9 @@ extension VirtualVMX {
 
   /// The EPT that vmcs12's EPTP describes.
   var paging12: ExtendedPaging {
-    ExtendedPaging(eptp: vmcs12Region[.eptPointer], physicalAddressWidth: physicalAddressWidth)
+    ExtendedPaging(
+      eptp: vmcs12Region[.eptPointer], physicalAddressWidth: physicalAddressWidth,
+      hasModeBasedExecute: vmcs12Region.effectiveSecondaryControls.contains(.modeBasedExecuteControlForEPT))
   }
 
   /// The EPT of L2, or nil if L1 uses none for it.
@@ -68,8 +79,9 @@ extension VirtualVMX {
   func walkEPT12(
     _ guest: PhysicalAddress<L2>, _ access: ExtendedAccess
   ) throws(ExtendedFault) -> ExtendedMapping<L1> {
-    let mapping = try paging12.translate(guest, for: access, in: EPT12Structures(memory: memory))
-    if mapping.permissions == .execute, !capabilities.eptAndVPID.contains(.executeOnly) {
+    let structures = EPT12Structures(memory: memory, log: pageModificationLog)
+    let mapping = try structures.translate(guest, for: access, by: paging12)
+    if Self.isExecuteOnly(mapping.permissions), !capabilities.eptAndVPID.contains(.executeOnly) {
       throw .misconfiguration
     }
     return mapping
@@ -82,6 +94,9 @@ extension VirtualVMX {
     guard let (page, permissions) = product(of: mapping),
       page.permissions.contains(Permissions(for: access.kind))
     else { return .forL0(mapping.address) }
+    if permissions.contains(.write), paging12.hasAccessedAndDirtyFlags {
+      dirtyLeaves.note(mapping.leaf, guest.page, slot: composed.current)
+    }
     if fill(guest, page, permissions) { return .filled }
     // The pool is exhausted: the composed EPTs are only a cache, so that all of them can be dropped.
     dropComposed(matching: nil)
@@ -91,7 +106,10 @@ extension VirtualVMX {
   /// The page of L0 that ept12's `mapping` and ept01 lead to, and what both allow; nil if that is nothing.
   func product(of mapping: ExtendedMapping<L1>) -> (page: HostPage, permissions: Permissions)? {
     guard let page = hostPage(of: mapping.address) else { return nil }
-    var permissions = mapping.permissions.intersection(page.permissions)
+    // ept01 knows one permission to execute, for all linear addresses.
+    let ofPage: Permissions =
+      page.permissions.contains(.execute) ? page.permissions.union(.userExecute) : page.permissions
+    var permissions = mapping.permissions.intersection(ofPage)
     // The first write has to set ept12's dirty flag, so that ept02 lets writes through only after it.
     if !mapping.isDirty { permissions.remove(.write) }
     guard permissions.contains(.read) || allowsExecuteOnly(permissions) else { return nil }
@@ -100,7 +118,11 @@ extension VirtualVMX {
 
   /// Whether ept02 may map a page with `permissions` that lack reading.
   func allowsExecuteOnly(_ permissions: Permissions) -> Bool {
-    permissions == .execute && processor.eptAndVPID.contains(.executeOnly)
+    Self.isExecuteOnly(permissions) && processor.eptAndVPID.contains(.executeOnly)
+  }
+
+  static func isExecuteOnly(_ permissions: Permissions) -> Bool {
+    !permissions.isEmpty && permissions.isSubset(of: [.execute, .userExecute])
   }
 
   mutating func fill(_ guest: PhysicalAddress<L2>, _ host: HostPage, _ permissions: Permissions) -> Bool {
@@ -109,7 +131,9 @@ extension VirtualVMX {
 
   /// Drops the composed EPT of `eptp12`, or all, and has the processor forget them.
   mutating func dropComposed(matching eptp12: UInt64?) {
-    pendingInvalidations.roots |= composed.drop(matching: eptp12)
+    let dropped = composed.drop(matching: eptp12)
+    pendingInvalidations.roots |= dropped
+    dirtyLeaves.forget(slots: dropped)
   }
 
   /// The access of an EPT violation (SDM volume 3, "Exit Qualification for EPT Violations").
@@ -117,7 +141,8 @@ extension VirtualVMX {
     let kind: AccessKind =
       qualification & 2 != 0 ? .write : qualification & 4 != 0 ? .execute : .read
     let isPagingStructure = qualification & 0x180 == 0x80
-    return ExtendedAccess(kind, isPagingStructure: isPagingStructure)
+    let isUser = qualification & EPTViolationQualification.userLinearAddress.rawValue != 0
+    return ExtendedAccess(kind, isPagingStructure: isPagingStructure, isUser: isUser)
   }
 
   /// What L1 is told of a fault in ept12: the access and the permissions from the walk, all else as on the processor.
@@ -126,6 +151,9 @@ extension VirtualVMX {
     case .violation(let bits):
       return .forL1(.eptViolation, qualification: qualification & ~0x78 | bits)
     case .misconfiguration: return .forL1(.eptMisconfiguration, qualification: 0)
+    case .logFull:
+      let unblocking = EPTViolationQualification.nmiUnblocking.rawValue
+      return .forL1(.pageModificationLogFull, qualification: qualification & unblocking)
     }
   }
 }

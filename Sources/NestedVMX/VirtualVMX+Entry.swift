@@ -7,7 +7,9 @@ extension VirtualVMX {
   /// SDM volume 3, "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine".
   mutating func enter(launching: Bool) throws(VMXInstructionFailure) -> VMXInstructionOutcome {
     try requireRootOperation()
-    guard currentVMCS != nil else { throw .invalid }
+    guard currentVMCS != nil, vmcs12Region.revision & VMCSRevision.shadowIndicator == 0 else {
+      throw .invalid
+    }
     work.vmcsReads &+= 1
     guard !vmcs01.interruptibilityState.contains(.blockingByMOVSS) else {
       throw .fail(.entryEventsBlockedByMOVSS)
@@ -75,10 +77,12 @@ extension VirtualVMX {
   mutating func enterL2(launching: Bool) {
     mergeVirtualAPIC()
     merge.eptPointer = eptPointer02()
+    lookAtDirtyFlags()
     composeAhead()
     merge.vpid = vpid02
     prepareVPID()
     mergeBitmaps()
+    mergeShadowing()
     loadPDPTEsOfL2()
     Merge.merge(
       vmcs01: vmcs01, vmcs12: vmcs12Region, into: vmcs02, context: merge, counting: &work)

@@ -5,7 +5,10 @@ import X86
 extension VirtualVMX {
   /// Emulates the VMX instruction that L1 exited with, as exit `reason` in vmcs01 describes it, and applies the result
   /// to vmcs01: flags and RIP, or a fault to be delivered at the next VM entry.
+  ///
+  /// Of L2's VMX instructions L0 keeps only VM functions, and VMREADs and VMWRITEs that fail under L1's VMCS shadowing.
   public mutating func execute(_ reason: ExitReason) -> VMXInstructionOutcome {
+    if isInL2 { return reason == .vmfunc ? switchEPTP() : refuseFieldAccess(reason) }
     let outcome: VMXInstructionOutcome
     do throws(VMXInstructionFailure) {
       outcome = try perform(reason)
@@ -57,12 +60,14 @@ extension VirtualVMX {
   }
 
   /// Sets the status flags to `flags`, and RIP to the next instruction.
-  mutating func finishInstruction(flags: RFLAGS) {
-    var rflags = RFLAGS(rawValue: vmcs01[.guestRFLAGS])
+  mutating func finishInstruction(flags: RFLAGS) { finishInstruction(flags: flags, in: vmcs01) }
+
+  mutating func finishInstruction(flags: RFLAGS, in vmcs: VMCS) {
+    var rflags = RFLAGS(rawValue: vmcs[.guestRFLAGS])
     rflags.subtract(.status)
     rflags.formUnion(flags)
-    vmcs01[.guestRFLAGS] = rflags.rawValue
-    Self.skipInstruction(in: vmcs01)
+    vmcs[.guestRFLAGS] = rflags.rawValue
+    Self.skipInstruction(in: vmcs)
     work.vmcsReads &+= 5
     work.vmcsWrites &+= 2
   }
@@ -87,10 +92,12 @@ extension VirtualVMX {
   }
 
   /// Has `fault` delivered to L1 at the next VM entry.
-  mutating func inject(_ fault: InstructionFault) {
-    vmcs01.entryInterruptionInformation = InterruptionInformation(
+  mutating func inject(_ fault: InstructionFault) { inject(fault, into: vmcs01) }
+
+  mutating func inject(_ fault: InstructionFault, into vmcs: VMCS) {
+    vmcs.entryInterruptionInformation = InterruptionInformation(
       fault.vector, hasErrorCode: fault.errorCode != nil)
-    vmcs01[.entryExceptionErrorCode] = UInt64(fault.errorCode ?? 0)
+    vmcs[.entryExceptionErrorCode] = UInt64(fault.errorCode ?? 0)
     work.vmcsWrites &+= 2
     if fault.vector == .pageFault { registers.pointee.cr2 = fault.linearAddress }
   }

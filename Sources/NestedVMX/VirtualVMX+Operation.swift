@@ -17,6 +17,7 @@ extension VirtualVMX {
     guard revision(at: PhysicalAddress(address)) == capabilities.basic.revision else { throw .invalid }
     vmxonPointer = PhysicalAddress(address)
     currentVMCS = nil
+    fixPaging()
   }
 
   /// SDM volume 3, "VMXOFF—Leave VMX Operation".
@@ -24,7 +25,25 @@ extension VirtualVMX {
     try requireRootOperation()
     flushCurrentVMCS()
     vmxonPointer = nil
+    releasePaging()
     dropComposed(matching: nil)
+  }
+
+  /// Has L1's writes of CR0.PE and CR0.PG exit: VMX operation fixes them, although L1 runs as an unrestricted guest.
+  ///
+  /// Source: SDM volume 3, "Restrictions on VMX Operation".
+  private mutating func fixPaging() {
+    vmcs01[.cr0ReadShadow] = controlRegister(.guestCR0, .cr0GuestHostMask, .cr0ReadShadow)
+    pagingOwnedByL0 = vmcs01[.cr0GuestHostMask] & Merge.pagingOfL1
+    vmcs01[.cr0GuestHostMask] |= Merge.pagingOfL1
+    work.vmcsReads &+= 3
+    work.vmcsWrites &+= 2
+  }
+
+  private mutating func releasePaging() {
+    vmcs01[.cr0GuestHostMask] = vmcs01[.cr0GuestHostMask] & ~Merge.pagingOfL1 | pagingOwnedByL0
+    work.vmcsReads &+= 1
+    work.vmcsWrites &+= 1
   }
 
   /// SDM volume 3, "VMCALL—Call to VM Monitor": there is no SMM monitor to call.

@@ -19,6 +19,7 @@ extension VirtualVMX {
     work.vmcsReads &+= ExitInformation.fieldCount
     work.memoryWrites &+= ExitInformation.fieldCount
     saveGuestState()
+    drainShadowOfL2()
     return returnToL1(
       storing: MSRList(
         address: vmcs12Region[.exitMSRStoreAddress], count: vmcs12Region[.exitMSRStoreCount]))
@@ -69,21 +70,25 @@ extension VirtualVMX {
     return exit
   }
 
-  /// The exit that L1 gets for an access of L2 at `linear` that L0 emulates and ept12 does not allow at `address`.
+  /// The exit that L1 gets for an access of L2 that L0 emulates and ept12 does not allow at `address`; `linear` is its
+  /// linear address, if it has one.
   public func extendedFault(
-    _ fault: ExtendedFault, at address: PhysicalAddress<L2>, linear: UInt64, isFinal: Bool
+    _ fault: ExtendedFault, at address: PhysicalAddress<L2>, linear: UInt64?, isFinal: Bool
   ) -> ExitInformation {
     var exit = ExitInformation(lastExitOf: vmcs02)
     exit.guestPhysicalAddress = address.rawValue
-    exit.guestLinearAddress = linear
+    exit.guestLinearAddress = linear ?? 0
     switch fault {
     case .violation(let bits):
       exit.reason = ExitReasonField(.eptViolation)
       let translation: EPTViolationQualification =
-        isFinal ? [.linearAddressValid, .finalTranslation] : .linearAddressValid
+        linear == nil ? [] : isFinal ? [.linearAddressValid, .finalTranslation] : .linearAddressValid
       exit.qualification = bits | translation.rawValue
     case .misconfiguration:
       exit.reason = ExitReasonField(.eptMisconfiguration)
+      exit.qualification = 0
+    case .logFull:
+      exit.reason = ExitReasonField(.pageModificationLogFull)
       exit.qualification = 0
     }
     return exit

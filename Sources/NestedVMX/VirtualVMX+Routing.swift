@@ -26,6 +26,9 @@ extension VirtualVMX {
     switch handleEPTViolation() {
     case .filled: return .keptByL0(.composedEPT)
     case .exhausted: return .keptByL0(.outOfPages)
+    case .exception:
+      if let exit = interceptedException() { return .reflectedToL1(exit) }
+      return .keptByL0(.virtualizationException)
     case .forL0(let address):
       faultingAddress = address
       return .keptByL0(.memoryOfL1)
@@ -64,6 +67,9 @@ extension VirtualVMX {
     case .io: wantsIO()
     case .msrRead: wantsMSR(isWrite: false)
     case .msrWrite: wantsMSR(isWrite: true)
+    case .vmread: wantsFieldAccess(.vmreadBitmap)
+    case .vmwrite: wantsFieldAccess(.vmwriteBitmap)
+    case .vmFunction: eptPointerToSwitchTo == nil
     case .eptViolation: false
     }
   }

@@ -16,7 +16,7 @@ extension VirtualVMX {
 
   /// Prepares the shadow VMCS and the bitmaps: only fields that L1's VMCS has, and that are listed, do not exit.
   func prepareShadow() {
-    shadow.revision = processor.basic.revision | 1 << 31
+    shadow.revision = processor.basic.revision | VMCSRevision.shadowIndicator
     let readBitmap = ownPages.vmreadBitmap.bytes
     let writeBitmap = ownPages.vmwriteBitmap.bytes
     readBitmap.initializeMemory(as: UInt8.self, repeating: 0xFF, count: 4096)
@@ -28,12 +28,14 @@ extension VirtualVMX {
   }
 
   func letThrough(_ field: VMCSField, _ bitmap: UnsafeMutableRawPointer) {
-    open(VMCSShadowingBitmap.position(of: UInt64(field.rawValue)), bitmap)
+    letThrough(VMCSShadowingBitmap.position(of: UInt64(field.rawValue)), bitmap)
     // The high half of a 64-bit field has an encoding of its own.
-    if field.width == .w64 { open(VMCSShadowingBitmap.position(of: UInt64(field.rawValue) | 1), bitmap) }
+    if field.width == .w64 {
+      letThrough(VMCSShadowingBitmap.position(of: UInt64(field.rawValue) | 1), bitmap)
+    }
   }
 
-  private func open(_ position: BitmapPosition?, _ bitmap: UnsafeMutableRawPointer) {
+  func letThrough(_ position: BitmapPosition?, _ bitmap: UnsafeMutableRawPointer) {
     guard let position else { return }
     let byte = bitmap + Int(truncatingIfNeeded: position.offset & 0xFFF)
     byte.storeBytes(of: byte.load(as: UInt8.self) & ~position.mask, as: UInt8.self)

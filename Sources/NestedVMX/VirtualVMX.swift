@@ -68,6 +68,7 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   var composed: ComposedEPT<Pages>
   /// The page of the last EPT violation that L1 was given, until the next VM entry.
   var reflectedViolation: PhysicalAddress<L2>?
+  var dirtyLeaves = DirtyLeaves()
   var pendingInvalidations = PendingInvalidations()
   /// The VM entries of L1 that have passed every check.
   let memo = EntryMemo()
@@ -81,6 +82,10 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   var absentAPICAccessPage: PhysicalAddress<L1>?
   /// The VPID that L1 gave the L2 whose mappings vpid02 may hold.
   var lastVPID: UInt64 = 0
+  /// Which of CR0.PE and CR0.PG L0 owned before L1 entered VMX operation, in which it owns both.
+  var pagingOwnedByL0: UInt64 = 0
+  /// The fields of L1's shadow VMCS for L2 that L2 reaches without a VM exit.
+  var shadowedForL2 = ShadowedFieldSet()
   /// Whether the VM entry that L2 runs by was a VMLAUNCH.
   var enteredByLaunch = false
 
@@ -94,7 +99,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     policy: NestedPolicy = NestedPolicy(), physicalAddressWidth: UInt8
   ) throws(NestedSetupError) {
     let ownPages = try OwnPages(pages)
-    let composed = try ComposedEPT(pages)
+    let composed = try ComposedEPT(
+      pages, hasFlags: processor.eptAndVPID.contains(.accessedAndDirtyFlags))
     self.memory = memory
     self.pages = pages
     self.registers = registers
@@ -144,6 +150,10 @@ struct OwnPages {
   let shadow: L0Page
   let vmreadBitmap: L0Page
   let vmwriteBitmap: L0Page
+  /// The same three for L2, made of L1's.
+  let shadow02: L0Page
+  let vmreadBitmap02: L0Page
+  let vmwriteBitmap02: L0Page
   let msrBitmap: L0Page
   let ioBitmapA: L0Page
   let ioBitmapB: L0Page
@@ -158,6 +168,9 @@ struct OwnPages {
     shadow = try Self.page(pages)
     vmreadBitmap = try Self.page(pages)
     vmwriteBitmap = try Self.page(pages)
+    shadow02 = try Self.page(pages)
+    vmreadBitmap02 = try Self.page(pages)
+    vmwriteBitmap02 = try Self.page(pages)
     msrBitmap = try Self.page(pages)
     ioBitmapA = try Self.page(pages)
     ioBitmapB = try Self.page(pages)

@@ -91,7 +91,8 @@ public struct PreparedFields: Equatable, Sendable {
       (.virtualAPICAddress, \.virtualAPICPage), (.apicAccessAddress, \.apicAccessPage),
       (.eptPointer, \.eptPointer), (.guestPDPTE0, \.pdptes.0),
       (.guestPDPTE1, \.pdptes.1), (.guestPDPTE2, \.pdptes.2), (.guestPDPTE3, \.pdptes.3),
-      (.primaryProcessorBasedControls, \.bitmapControls.word),
+      (.primaryProcessorBasedControls, \.bitmapControls.word), (.vmreadBitmap, \.vmreadBitmap),
+      (.vmwriteBitmap, \.vmwriteBitmap), (.vmcsLinkPointer, \.shadowVMCS),
     ]
   }
 

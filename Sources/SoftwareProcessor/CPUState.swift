@@ -138,6 +138,8 @@ struct ModelSpecificState {
   var debugControl: UInt64 = 0
   /// What RDTSC adds to the clock in VMX non-root operation with TSC offsetting.
   var tscOffset: UInt64 = 0
+  /// What it multiplies it with before, with TSC scaling.
+  var tscMultiplier = TSCScaling.one
   var tscAdjust: UInt64 = 0
   /// IA32_XSS: the supervisor state components that XSAVES and XRSTORS manage.
   var xss: UInt64 = 0

@@ -120,7 +120,8 @@ extension Core {
     case .vmwrite: try executeVMWRITE(instruction)
     case .invept: try executeVMXInvalidation(.invept, instruction)
     case .invvpid: try executeVMXInvalidation(.invvpid, instruction)
-    // VMFUNC without "enable VM functions", and everything that this processor does not have.
+    case .vmfunc: try executeVMFUNC()
+    // Everything that this processor does not have.
     default: throw raise(.invalidOpcode)
     }
   }

@@ -57,6 +57,7 @@ extension Core {
 
   /// The current TSC as RDTSC returns it in VMX non-root operation.
   var timeStampCounter: UInt64 {
-    cpu.pointee.machine.clock.pointee.cycles &+ cpu.pointee.msrs.tscAdjust &+ cpu.pointee.msrs.tscOffset
+    let counter = cpu.pointee.machine.clock.pointee.cycles &+ cpu.pointee.msrs.tscAdjust
+    return TSCScaling.scaled(counter, by: cpu.pointee.msrs.tscMultiplier) &+ cpu.pointee.msrs.tscOffset
   }
 }

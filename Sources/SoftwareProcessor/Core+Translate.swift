@@ -68,11 +68,11 @@ extension Core {
       }
     let mapping = try guestMapping(linear, kind, privilege)
     do throws(GuestPhysicalFault) {
-      let host = try hostAddress(of: mapping.address, ExtendedAccess(kind))
+      let host = try hostAddress(of: mapping.address, ExtendedAccess(kind, isUser: mapping.isUser))
       // A write that completes has set every dirty flag, so the next one needs no walk.
       return TranslatedAddress(physical: host, writable: kind == .write, large: mapping.size != .page4K)
     } catch {
-      throw extendedPagingExit(error, linear: linear, isFinal: true)
+      throw extendedPagingExit(error, linear: linear, mapping)
     }
   }
 
@@ -86,7 +86,7 @@ extension Core {
     } catch {
       switch error {
       case .pageFault(let code): throw pageFault(at: linear, errorCode: code.rawValue)
-      case .structures(let fault): throw extendedPagingExit(fault, linear: linear, isFinal: false)
+      case .structures(let fault): throw extendedPagingExit(fault, linear: linear)
       }
     }
   }
@@ -112,11 +112,12 @@ extension Core {
   ) throws(GuestPhysicalFault) -> UInt64 {
     let pointer = nonRoot.pointee.eptPointer
     guard pointer != 0 else { return address.rawValue }
+    let isModeBased = nonRoot.pointee.secondary.contains(.modeBasedExecuteControlForEPT)
+    let key = GuestPhysicalCache.key(pointer, hasModeBasedExecute: isModeBased)
     let cache = cpu.pointee.machine.guestPhysical
-    // Bit 63 of an EPTP is reserved.
-    let key = pointer | (nonRoot.pointee.secondary.contains(.modeBasedExecuteControlForEPT) ? 1 << 63 : 0)
     if let host = cache.pointee.find(address.rawValue, access, key: key) { return host }
-    let paging = ExtendedPaging(eptp: pointer, physicalAddressWidth: Self.physicalAddressWidth)
+    let paging = ExtendedPaging(
+      eptp: pointer, physicalAddressWidth: Self.physicalAddressWidth, hasModeBasedExecute: isModeBased)
     do throws(ExtendedFault) {
       let host = try paging.translate(address, for: access, in: HostStructures(core: self)).address.rawValue
       cache.pointee.insert(address.rawValue, access, key: key, host: host)
@@ -142,32 +143,46 @@ extension Core {
 
   /// Makes an EPT violation or misconfiguration, or an access to the APIC-access page, the pending VM exit.
   ///
-  /// `linear` is nil for accesses without a linear address; `isFinal` tells an access to the translation of `linear`
-  /// from one to a paging-structure entry on the way there.
-  func extendedPagingExit(_ fault: GuestPhysicalFault, linear: UInt64?, isFinal: Bool) -> Interruption {
+  /// `linear` is nil for accesses without a linear address; `final` is its translation if the access was to that, and
+  /// nil if it was to a paging-structure entry on the way there.
+  func extendedPagingExit(
+    _ fault: GuestPhysicalFault, linear: UInt64?, _ final: LinearMapping<CurrentGuest>? = nil
+  ) -> Interruption {
     if fault.isAPICAccess {
       let isDelivering = nonRoot.pointee.virtualAPIC.isDelivering
       return apicAccessExit(
         isDelivering ? .guestPhysicalDuringEventDelivery : .guestPhysicalDuringInstruction, 0)
     }
     switch fault.fault {
-    case .misconfiguration:
+    // The processor keeps no page-modification log.
+    case .misconfiguration, .logFull:
       _ = vmExit(.eptMisconfiguration)
     case .violation(let bits):
       var qualification = EPTViolationQualification(rawValue: bits)
       if linear != nil { qualification.insert(.linearAddressValid) }
-      if isFinal { qualification.insert(.finalTranslation) }
+      if let final { qualification.formUnion(Self.finalTranslation(final)) }
       _ = vmExit(.eptViolation, qualification: qualification.rawValue)
       cpu.pointee.pending.guestLinearAddress = linear ?? 0
       // An EPT violation invalidates the mapping that caused it (SDM volume 3, "Operations that Invalidate Cached
-      // Mappings"); bits 5:3 say that there is one.
-      if isFinal, let linear, bits & 0x38 != 0 { forgetTranslation(of: linear) }
+      // Mappings"); bits 6:3 say that there is one.
+      if final != nil, let linear, bits & 0x78 != 0 { forgetTranslation(of: linear) }
       cpu.pointee.machine.guestPhysical.pointee.forget(fault.address)
     }
     cpu.pointee.pending.guestPhysicalAddress = fault.address
     cpu.pointee.pending.savesResumeFlag = true
     cpu.pointee.pending.instructionLength = 0
     return .vmExit
+  }
+}
+
+extension Core {
+  /// The advanced VM-exit information for an EPT violation by an access to the translation `mapping`.
+  private static func finalTranslation(_ mapping: LinearMapping<CurrentGuest>) -> EPTViolationQualification {
+    var bits: EPTViolationQualification = .finalTranslation
+    if mapping.isUser { bits.insert(.userLinearAddress) }
+    if mapping.isWritable { bits.insert(.writableLinearAddress) }
+    if !mapping.isExecutable { bits.insert(.executeDisabledLinearAddress) }
+    return bits
   }
 }
 
@@ -184,7 +199,7 @@ extension Core {
       entries.2 = try loadPDPTE(table &+ 16)
       entries.3 = try loadPDPTE(table &+ 24)
     } catch {
-      throw extendedPagingExit(error, linear: nil, isFinal: false)
+      throw extendedPagingExit(error, linear: nil)
     }
     guard Self.isValidPDPTE(entries.0), Self.isValidPDPTE(entries.1), Self.isValidPDPTE(entries.2),
       Self.isValidPDPTE(entries.3)

@@ -26,6 +26,9 @@ extension Core {
     if cpu.pointee.cr0 & 1 << 31 != 0 { context.flags |= 1 << 3 }
     if cpu.pointee.efer & 1 << 11 != 0 { context.flags |= 1 << 4 }
     if cpu.pointee.efer & 1 << 10 != 0 { context.flags |= 1 << 5 }
+    if cpu.pointee.machine.nonRoot.pointee.secondary.contains(.modeBasedExecuteControlForEPT) {
+      context.flags |= 1 << 6
+    }
     guard let system = translations.pointee.contexts.tag(of: context) else { return false }
     cpu.pointee.contexts = ContextTags(data: system, system: system, fetch: system)
     if cpu.pointee.cpl == 3 {

@@ -18,6 +18,8 @@ extension Core {
     nonRoot.pointee.virtualAPIC = VirtualAPICState(vmcs, secondary)
     let offsets = nonRoot.pointee.primary.contains(.useTSCOffsetting)
     cpu.pointee.msrs.tscOffset = offsets ? vmcs[.tscOffset] : 0
+    cpu.pointee.msrs.tscMultiplier =
+      offsets && secondary.contains(.useTSCScaling) ? vmcs[.tscMultiplier] : TSCScaling.one
   }
 
   /// Loads the guest's registers and non-register state.

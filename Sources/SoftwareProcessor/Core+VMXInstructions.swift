@@ -37,6 +37,16 @@ extension Core {
     throw invalidationExit(reason, instruction)
   }
 
+  /// VMFUNC: this processor has no VM function of its own, so that each is one that causes a VM exit.
+  ///
+  /// Source: SDM volume 3, "General Operation of the VMFUNC Instruction".
+  func executeVMFUNC() throws(Interruption) {
+    guard nonRoot.pointee.secondary.contains(.enableVMFunctions), self[.rax] & 0xFFFF_FFFF < 64 else {
+      throw raise(.invalidOpcode)
+    }
+    throw vmExit(.vmfunc)
+  }
+
   func executeVMREAD(_ instruction: Instruction) throws(Interruption) {
     try requireVMXMode()
     let size: UInt8 = is64BitMode ? 8 : 4
@@ -47,7 +57,7 @@ extension Core {
     try requireCPL0()
     guard let shadow = shadowVMCS else { return failInvalid() }
     guard let field = VMCSField(operand: encoding) else {
-      return fail(.unsupportedComponent, shadow)
+      return fail(.unsupportedComponent)
     }
     let value = field.isHighAccess ? shadow[field.full] >> 32 : shadow[field]
     try writeOperand(instruction.operand0, of: instruction, value, size: size)
@@ -67,7 +77,7 @@ extension Core {
     guard let shadow = shadowVMCS else { return failInvalid() }
     let value = try readOperand(instruction.operand1, of: instruction, size: size)
     guard let field = VMCSField(operand: encoding) else {
-      return fail(.unsupportedComponent, shadow)
+      return fail(.unsupportedComponent)
     }
     if field.isHighAccess {
       shadow[field.full] = shadow[field.full] & 0xFFFF_FFFF | value << 32
@@ -111,8 +121,9 @@ extension Core {
 
   private func failInvalid() { setFlags(RFLAGS.cf.rawValue, mask: RFLAGS.status.rawValue) }
 
-  private func fail(_ error: VMInstructionError, _ shadow: VMCS) {
-    shadow[.vmInstructionError] = UInt64(error.rawValue)
+  /// The error is for the current VMCS, whose guest executed the instruction, and not for the shadow VMCS.
+  private func fail(_ error: VMInstructionError) {
+    vmcs[.vmInstructionError] = UInt64(error.rawValue)
     setFlags(RFLAGS.zf.rawValue, mask: RFLAGS.status.rawValue)
   }
 }

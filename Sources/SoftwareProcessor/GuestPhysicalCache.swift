@@ -39,6 +39,13 @@ struct GuestPhysicalCache {
   /// Forgets every mapping.
   mutating func reset() { epoch &+= 1 }
 
+  /// What tells the mappings of an EPTP apart: mode-based execute control changes what its entries mean.
+  @inline(__always)
+  static func key(_ eptPointer: UInt64, hasModeBasedExecute: Bool) -> UInt64 {
+    // Bit 63 of an EPTP is reserved.
+    eptPointer | (hasModeBasedExecute ? 1 << 63 : 0)
+  }
+
   /// The place of a mapping. Each page has six: for reads, writes and fetches, of data and of paging structures.
   private func place(_ page: UInt64, _ kind: AccessKind, _ isPagingStructure: Bool) -> UnsafeMutablePointer<
     Entry

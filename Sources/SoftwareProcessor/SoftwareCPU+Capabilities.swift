@@ -2,8 +2,9 @@ import VMX
 import X86
 
 extension SoftwareCPU {
-  /// The VMX-preemption timer counts down at the rate of the TSC divided by 2 to this power.
-  static var preemptionTimerShift: UInt64 { 5 }
+  /// The VMX-preemption timer counts down at the rate of the TSC divided by 2 to this power: at the rate of the TSC, for
+  /// where an instruction is one cycle a slower timer would see nothing of a short stay in the guest.
+  static var preemptionTimerShift: UInt64 { 0 }
 
   /// The greatest number of entries in an MSR list.
   static var greatestMSRListCount: UInt64 { 512 }
@@ -24,7 +25,8 @@ extension SoftwareCPU {
     value.cr4Fixed1 = implementedCR4.rawValue
     value.eptAndVPID = [
       .executeOnly, .pageWalkLength4, .uncacheablePagingStructures, .writeBackPagingStructures,
-      .pages2MByte, .pages1GByte, .invept, .accessedAndDirtyFlags, .inveptSingleContext,
+      .pages2MByte, .pages1GByte, .invept, .accessedAndDirtyFlags, .advancedExitInformation,
+      .inveptSingleContext,
       .inveptAllContexts, .invvpid, .invvpidIndividualAddress, .invvpidSingleContext,
       .invvpidAllContexts, .invvpidSingleContextRetainingGlobals,
     ]
@@ -48,6 +50,7 @@ extension SoftwareCPU {
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
       .virtualizeAPICAccesses, .virtualizeX2APICMode, .apicRegisterVirtualization, .virtualInterruptDelivery,
       .rdrandExiting, .enableINVPCID, .vmcsShadowing, .rdseedExiting, .enableXSAVES,
+      .modeBasedExecuteControlForEPT, .useTSCScaling, .enableVMFunctions,
     ]
     let exit: PrimaryExitControls = [
       .saveDebugControls, .hostAddressSpaceSize, .acknowledgeInterruptOnExit, .savePAT, .loadPAT,

@@ -88,7 +88,7 @@ struct TranslationContext: Equatable {
   /// The APIC-access page, which no entry leads to.
   var apicAccessPage: UInt64 = VirtualAPICState.noPage
   /// Bit 0 user, bit 1 explicit supervisor access with AC, bits 2 and 3 CR0.WP and CR0.PG, bits 4 and 5 EFER.NXE and
-  /// LMA.
+  /// LMA, bit 6 mode-based execute control for EPT.
   var flags: UInt8 = 0
   /// Whether translations may be tagged with it; a retired context is never found again.
   var isLive = false

@@ -10,7 +10,7 @@ extension ExtendedPaging {
   public func translate<Guest: NestingLevel, Structures: PagingStructures>(
     _ guest: PhysicalAddress<Guest>, for access: ExtendedAccess, in structures: borrowing Structures
   ) throws(ExtendedFault) -> ExtendedMapping<Structures.Level> where Structures.Failure == ExtendedFault {
-    var permissions = Permissions.all
+    var permissions: Permissions = hasModeBasedExecute ? [.all, .userExecute] : .all
     var state = WalkState(table: root, level: 4)
     // Bits above the 48 that four levels translate have no mapping.
     guard guest.rawValue >> 48 == 0 else { throw violation(access, []) }
@@ -18,8 +18,9 @@ extension ExtendedPaging {
       let shift = 12 &+ 9 &* UInt64(state.level &- 1)
       let entryAddress = state.table | (guest.rawValue >> shift & 0x1FF) << 3
       let entry = try structures.load(PhysicalAddress(entryAddress))
-      permissions.formIntersection(Permissions(rawValue: UInt8(truncatingIfNeeded: entry & 7)))
-      guard entry & 7 != 0 else { throw violation(access, permissions) }
+      let granted = granted(by: entry)
+      permissions.formIntersection(granted)
+      guard !granted.isEmpty else { throw violation(access, permissions) }
       let isLeaf = state.level == 1 || (state.level < 4 && entry & EPTEntry.largePage != 0)
       guard !isMisconfigured(entry, state.level, isLeaf: isLeaf) else { throw .misconfiguration }
       state.note(entryAddress, accessed: entry & EPTEntry.accessed != 0)
@@ -44,6 +45,40 @@ extension ExtendedPaging {
     }
   }
 
+  /// "Suppress #VE" of the entry that decides on an EPT violation at `guest`: the first that is not present, else the one
+  /// that maps the page.
+  ///
+  /// Source: SDM volume 3, "Convertible EPT Violations".
+  @inlinable
+  public func suppressesVE<Guest: NestingLevel, Structures: PagingStructures>(
+    _ guest: PhysicalAddress<Guest>, in structures: borrowing Structures
+  ) throws(ExtendedFault) -> Bool where Structures.Failure == ExtendedFault {
+    var table = root
+    var level: UInt8 = 4
+    while true {
+      let shift = 12 &+ 9 &* UInt64(level &- 1)
+      let entry = try structures.load(PhysicalAddress(table | (guest.rawValue >> shift & 0x1FF) << 3))
+      let isLeaf = level == 1 || (level < 4 && entry & EPTEntry.largePage != 0)
+      if isLeaf || granted(by: entry).isEmpty { return entry & EPTEntry.suppressVE != 0 }
+      table = entry & EPTEntry.addressMask
+      level &-= 1
+    }
+  }
+
+  /// The permissions of an entry.
+  @inlinable @inline(__always)
+  func granted(by entry: UInt64) -> Permissions {
+    let user = hasModeBasedExecute ? entry >> 10 & 1 : 0
+    return Permissions(rawValue: UInt8(truncatingIfNeeded: entry & 7 | user << 3))
+  }
+
+  /// The permission that `access` needs.
+  @inlinable @inline(__always)
+  func needed(by access: ExtendedAccess) -> Permissions {
+    if access.kind == .execute, access.isUser, hasModeBasedExecute { return .userExecute }
+    return Permissions(for: access.kind)
+  }
+
   @inlinable @inline(__always)
   static func size(_ level: UInt8) -> MappingSize {
     switch level {
@@ -59,19 +94,22 @@ extension ExtendedPaging {
     _ state: WalkState, in structures: borrowing Structures
   ) throws(ExtendedFault) -> ExtendedMapping<Structures.Level> where Structures.Failure == ExtendedFault {
     let writes = access.kind == .write || access.isPagingStructure && hasAccessedAndDirtyFlags
-    var needed = Permissions(for: access.kind)
+    var needed = needed(by: access)
     if writes { needed.insert(.write) }
     guard permissions.isSuperset(of: needed) else { throw violation(access, permissions) }
     let dirties = hasAccessedAndDirtyFlags && writes && leaf & EPTEntry.dirty == 0
     if hasAccessedAndDirtyFlags { try setFlags(state, dirties: dirties, in: structures) }
     let size = Self.size(state.level)
-    return ExtendedMapping(
+    var mapping = ExtendedMapping<Structures.Level>(
       address: PhysicalAddress(
         leaf & EPTEntry.addressMask & ~size.offsetMask | guest.rawValue & size.offsetMask),
       size: size, permissions: permissions, memoryType: UInt8(truncatingIfNeeded: leaf >> 3 & 7),
       ignoresPAT: leaf & EPTEntry.ignorePAT != 0,
       isDirty: !hasAccessedAndDirtyFlags || dirties || leaf & EPTEntry.dirty != 0,
       references: state.count)
+    mapping.leaf = PhysicalAddress(state.entry(state.count &- 1))
+    mapping.becameDirty = dirties
+    return mapping
   }
 
   @inlinable
@@ -90,11 +128,12 @@ extension ExtendedPaging {
     }
   }
 
-  /// Bits 5:0 of the exit qualification (SDM volume 3, "Exit Qualification for EPT Violations").
+  /// Bits 6:0 of the exit qualification (SDM volume 3, "Exit Qualification for EPT Violations"). What sets a flag in a
+  /// guest's paging structures both reads and writes.
   @inlinable
   func violation(_ access: ExtendedAccess, _ permissions: Permissions) -> ExtendedFault {
     var bits = UInt64(Permissions(for: access.kind).rawValue)
-    if access.isPagingStructure, hasAccessedAndDirtyFlags { bits |= 3 }
+    if access.isPagingStructure, hasAccessedAndDirtyFlags || access.kind == .write { bits |= 3 }
     return .violation(qualification: bits | UInt64(permissions.rawValue) << 3)
   }
 }

@@ -11,9 +11,12 @@ public struct ExtendedPaging: Sendable {
   public var hasAccessedAndDirtyFlags: Bool
   /// The number of physical-address bits; entry bits from here to 51 are reserved.
   public var physicalAddressWidth: UInt8
+  /// Whether fetches from user-mode linear addresses have a permission of their own, bit 10 of the entries.
+  public var hasModeBasedExecute: Bool
 
   @inlinable
-  public init(eptp: UInt64, physicalAddressWidth: UInt8) {
+  public init(eptp: UInt64, physicalAddressWidth: UInt8, hasModeBasedExecute: Bool = false) {
+    self.hasModeBasedExecute = hasModeBasedExecute
     self.root = eptp & 0x000F_FFFF_FFFF_F000
     self.hasAccessedAndDirtyFlags = eptp & 1 << 6 != 0
     self.physicalAddressWidth = physicalAddressWidth
@@ -35,6 +38,10 @@ public struct ExtendedMapping<Host: NestingLevel>: Sendable {
   public var isDirty: Bool
   /// How many EPT paging-structure entries were read.
   public var references: UInt8
+  /// Where the leaf entry lies.
+  public var leaf = PhysicalAddress<Host>(0)
+  /// Whether this access has set the leaf's dirty flag.
+  public var becameDirty = false
 
   @inlinable
   public init(
@@ -65,10 +72,12 @@ public struct ExtendedMapping<Host: NestingLevel>: Sendable {
 
 /// Why a guest-physical address was not translated.
 public enum ExtendedFault: Error, Equatable, Sendable {
-  /// An EPT violation; bits 5:0 of its exit qualification (the access, and what the entries permit).
+  /// An EPT violation; bits 6:0 of its exit qualification (the access, and what the entries permit).
   case violation(qualification: UInt64)
   /// An EPT misconfiguration.
   case misconfiguration
+  /// An accessed or dirty flag had to be set while the page-modification log was full.
+  case logFull
 }
 
 /// An access to a guest-physical address.
@@ -77,9 +86,12 @@ public struct ExtendedAccess: Equatable, Sendable {
   /// Whether the access is to a guest paging-structure entry; with accessed and dirty flags for EPT, it counts as a
   /// write even if it only reads.
   public var isPagingStructure: Bool
+  /// Whether the linear address is a user-mode one, which matters to fetches under mode-based execute control.
+  public var isUser: Bool
 
   @inlinable
-  public init(_ kind: AccessKind, isPagingStructure: Bool = false) {
+  public init(_ kind: AccessKind, isPagingStructure: Bool = false, isUser: Bool = false) {
+    self.isUser = isUser
     self.kind = kind
     self.isPagingStructure = isPagingStructure
   }

@@ -25,7 +25,8 @@ public enum AccessKind: UInt8, Sendable {
   case execute
 }
 
-/// The permissions of a mapping as three bits: read 0, write 1, execute 2, the order of EPT entries.
+/// The permissions of a mapping: read 0, write 1, execute 2, the order of EPT entries and of the exit qualification of
+/// EPT violations, in which user execute follows.
 public struct Permissions: OptionSet, Hashable, Sendable {
   public var rawValue: UInt8
 
@@ -35,6 +36,9 @@ public struct Permissions: OptionSet, Hashable, Sendable {
   @inlinable public static var read: Permissions { Permissions(rawValue: 1 << 0) }
   @inlinable public static var write: Permissions { Permissions(rawValue: 1 << 1) }
   @inlinable public static var execute: Permissions { Permissions(rawValue: 1 << 2) }
+  /// With mode-based execute control for EPT: fetches from user-mode linear addresses, which are then no business of
+  /// ``execute``.
+  @inlinable public static var userExecute: Permissions { Permissions(rawValue: 1 << 3) }
   @inlinable public static var all: Permissions { Permissions(rawValue: 0b111) }
 
   /// The permission that an access of `kind` needs.

@@ -45,11 +45,9 @@ struct CapabilityTests {
   }
 
   @Test func notOffered() {
-    #expect(!offered.allows(SecondaryProcessorBasedControls.vmcsShadowing))
-    #expect(!offered.allows(SecondaryProcessorBasedControls.enableVMFunctions))
     #expect(!offered.allows(PrimaryProcessorBasedControls.activateTertiaryControls))
     #expect(!offered.basic.hasDualMonitorTreatment)
-    #expect(offered.value(ofMSR: 0x491) == nil)
+    #expect(offered.value(ofMSR: 0x491) == 1, "EPTP switching")
   }
 
   @Test func revisionAndEnumeration() {

@@ -131,6 +131,72 @@ struct ComposedEPTTests {
     #expect(machine.memory[TestMachine.ept12 + 0x3000] & 0x300 == 0x300)
   }
 
+  /// SDM, "Accessed and Dirty Flags for EPT": accesses to guest paging structures count as writes, so that ept02 must
+  /// have the processor treat them so, too.
+  @Test func ept02HasFlagsIfEPT12Has() {
+    #expect(machine.vmx.vmcs02[.eptPointer] & 1 << 6 == 0)
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12[.eptPointer] = TestMachine.ept12 | 0x5E
+    machine.execute(.vmresume)
+    #expect(machine.vmx.vmcs02[.eptPointer] & 1 << 6 != 0)
+    // An ordinary read, and then a walk that reads the page as a paging structure.
+    #expect(violate(0x0, 0x181) == .keptByL0(.composedEPT))
+    #expect(violate(0x0, 0x083 | 5 << 3) == .keptByL0(.composedEPT))
+    #expect(machine.memory[TestMachine.ept12 + 0x3000] & 0x300 == 0x300)
+    #expect((leaf(0) ?? 0) & 7 == 7)
+  }
+
+  /// SDM, "Operations that Invalidate Cached Mappings": a VM entry without VPIDs invalidates the combined mappings, so that
+  /// the next write sets a dirty flag that L1 has cleared, even without INVEPT.
+  @Test(arguments: [false, true]) func dirtyFlagThatL1Clears(usesVPID: Bool) {
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12[.eptPointer] = TestMachine.ept12 | 0x5E
+    if usesVPID {
+      machine.vmcs12.secondaryProcessorBasedControls.insert(.enableVPID)
+      machine.vmcs12[.vpid] = 3
+    }
+    machine.execute(.vmresume)
+    #expect(violate(0x0, 0x182) == .keptByL0(.composedEPT))
+    setLeaf(1, 0x4_1000 | 0x37)
+    #expect(violate(0x1000, 0x182) == .keptByL0(.composedEPT))
+    _ = machine.reflectFromL2(.cpuid)
+    machine.memory[TestMachine.ept12 + 0x3000] &= ~0x300
+    machine.execute(.vmresume)
+    #expect((leaf(0) == nil) == !usesVPID)
+    #expect((leaf(0x1000) ?? 0) & 7 == 7)
+  }
+
+  /// More pages than L0 keeps note of make it forget all.
+  @Test func dirtyFlagsOfManyPages() {
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12[.eptPointer] = TestMachine.ept12 | 0x5E
+    machine.execute(.vmresume)
+    for index: UInt64 in 0..<257 {
+      setLeaf(index, 0x4_0000 + (index & 15) << 12 | 0x37)
+      #expect(violate(index << 12, 0x182) == .keptByL0(.composedEPT))
+    }
+    _ = machine.reflectFromL2(.cpuid)
+    machine.execute(.vmresume)
+    #expect(leaf(0) == nil && leaf(256 << 12) == nil)
+  }
+
+  /// SDM, "Mode-Based Execute Control": bit 10 permits fetches from user-mode linear addresses.
+  @Test func modeBasedExecuteControl() {
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12.secondaryProcessorBasedControls.insert(.modeBasedExecuteControlForEPT)
+    machine.execute(.vmresume)
+    for entry: UInt64 in [0, 0x1000, 0x2000] { machine.memory[TestMachine.ept12 + entry] |= 1 << 10 }
+    setLeaf(0, 0x4_0000 | 1 << 10 | 0x31)
+    #expect(violate(0x0, 0x384) == .keptByL0(.composedEPT), "bit 9: a user-mode linear address")
+    #expect((leaf(0) ?? 0) & 0x407 == 0x401)
+    guard case .reflectedToL1(let exit) = violate(0x0, 0x184) else {
+      Issue.record("kept")
+      return
+    }
+    #expect(exit.qualification == 0x184 | 1 << 3 | 1 << 6)
+    #expect(machine.vmx.vmcs02.secondaryProcessorBasedControls.contains(.modeBasedExecuteControlForEPT))
+  }
+
   @Test func inveptDropsAndTellsTheProcessor() {
     _ = violate(0x0)
     let used = machine.pages.used
@@ -186,7 +252,7 @@ struct ComposedEPTTests {
   }
 
   @Test func exhaustedPoolDropsEverythingAndGoesOn() throws {
-    let machine = try TestMachine(pool: 23)  // 10 pages, 8 roots, L0's MSR bitmap, and 4 for tables
+    let machine = try TestMachine(pool: 26)  // 13 pages, 8 roots, L0's MSR bitmap, and 4 for tables
     machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
     for index: UInt64 in 0..<4 { machine.memory[TestMachine.ept12 + 0x1000 + index * 8] = 0xB7 }
     machine.launch()
@@ -198,7 +264,7 @@ struct ComposedEPTTests {
   }
 
   @Test func poolWithoutAPageIsAValue() throws {
-    let machine = try TestMachine(pool: 18)
+    let machine = try TestMachine(pool: 22)
     machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
     machine.memory[TestMachine.ept12 + 0x1000] = 0xB7
     machine.launch()

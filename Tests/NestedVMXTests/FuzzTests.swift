@@ -37,7 +37,7 @@ struct FuzzTests {
   func randomInstructionsAndExits(policy: VMCSAccessModel) throws {
     var random = Random(state: 42)
     for _ in 0..<40 {
-      let machine = try TestMachine(policy: NestedPolicy(vmcsAccess: policy), pool: 24)
+      let machine = try TestMachine(policy: NestedPolicy(vmcsAccess: policy), pool: 28)
       machine.prepareVMCS12()
       for _ in 0..<60 { step(machine, &random) }
     }
@@ -86,7 +86,7 @@ struct FuzzTests {
   @Test func randomRegions() throws {
     var random = Random(state: 7)
     for _ in 0..<200 {
-      let machine = try TestMachine(pool: 24)
+      let machine = try TestMachine(pool: 28)
       machine.execute(.vmxon, pointer: TestMachine.vmxonRegion)
       for offset in stride(from: UInt64(8), to: 4096, by: 8) {
         machine.memory[TestMachine.region + offset] = random.value()

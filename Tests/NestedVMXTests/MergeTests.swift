@@ -154,6 +154,39 @@ struct MergeTests {
     #expect(vmcs02.pinBasedControls.contains(.activatePreemptionTimer))
   }
 
+  /// SDM, "Changes to Instruction Behavior in VMX Non-Root Operation": the product of TSC and multiplier, plus the
+  /// offset; L1's TSC is L0's plus L0's offset.
+  @Test func tscScalingScalesTheOffsetOfL0() {
+    machine.vmcs12.secondaryProcessorBasedControls.insert(.useTSCScaling)
+    machine.vmcs12[.tscMultiplier] = TSCScaling.one * 3 / 2
+    machine.vmcs12[.tscOffset] = 7
+    machine.execute(.vmlaunch)
+    #expect(!vmcs02.secondaryProcessorBasedControls.contains(.useTSCScaling), "L1 uses no offset")
+    #expect(vmcs02[.tscOffset] == 1000)
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs12.primaryProcessorBasedControls.insert(.useTSCOffsetting)
+    machine.execute(.vmresume)
+    #expect(vmcs02.secondaryProcessorBasedControls.contains(.useTSCScaling))
+    #expect(vmcs02[.tscMultiplier] == TSCScaling.one * 3 / 2)
+    #expect(vmcs02[.tscOffset] == 1500 + 7)
+    _ = machine.reflectFromL2(.cpuid)
+    machine.vmcs01[.tscOffset] = 0 &- 1000
+    machine.execute(.vmresume)
+    #expect(vmcs02[.tscOffset] == 0 &- 1493)
+  }
+
+  /// SDM, "Restrictions on VMX Operation": PE and PG stay 1 in L1; in an unrestricted L2 they are its own.
+  @Test func pagingOfL1IsFixedInVMXOperation() {
+    let paging = CR0([.pe, .pg]).rawValue
+    #expect(machine.vmcs01[.cr0GuestHostMask] & paging == paging)
+    #expect(machine.vmcs01[.cr0ReadShadow] & paging == paging)
+    machine.execute(.vmlaunch)
+    #expect(vmcs02[.cr0GuestHostMask] & paging == 0)
+    _ = machine.reflectFromL2(.cpuid)
+    machine.execute(.vmxoff)
+    #expect(machine.vmcs01[.cr0GuestHostMask] & paging == 0)
+  }
+
   @Test func msrListsAreL0s() {
     machine.vmcs12[.exitMSRLoadCount] = 3
     machine.vmcs12[.exitMSRLoadAddress] = 0x2_8000

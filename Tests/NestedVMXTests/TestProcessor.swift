@@ -25,7 +25,7 @@ enum TestProcessor {
       .executeOnly, .pageWalkLength4, .uncacheablePagingStructures, .writeBackPagingStructures, .pages2MByte,
       .pages1GByte, .invept, .inveptSingleContext, .inveptAllContexts, .accessedAndDirtyFlags, .invvpid,
       .invvpidIndividualAddress, .invvpidSingleContext, .invvpidAllContexts,
-      .invvpidSingleContextRetainingGlobals,
+      .invvpidSingleContextRetainingGlobals, .advancedExitInformation,
     ]
     return value
   }

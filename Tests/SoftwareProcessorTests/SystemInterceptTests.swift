@@ -263,6 +263,31 @@ private typealias Place = SystemGuest.Place
     #expect(lmsw.vmcs[.exitQualification] == 0xABC9_0030)
   }
 
+  /// SDM, "Changes to Instruction Behavior in VMX Non-Root Operation".
+  @Test func vmfuncExitsOrIsUndefined() throws {
+    for (isEnabled, function, reason) in [
+      (true, UInt64(0), ExitReason.vmfunc), (true, 64, .exceptionOrNMI), (false, 0, .exceptionOrNMI),
+    ] {
+      let guest = try SystemGuest([0x0F, 0x01, 0xD4])
+      if isEnabled { guest.enable(.enableVMFunctions) }
+      guest.vmcs[.exceptionBitmap] = 1 << 6
+      guest.registers.pointee.rax = function
+      guest.expectExit(reason)
+    }
+  }
+
+  @Test func tscScaling() throws {
+    // rdtsc; hlt
+    let guest = try SystemGuest([0x0F, 0x31, 0xF4])
+    guest.enable(.useTSCOffsetting)
+    guest.enable(.useTSCScaling)
+    guest.vmcs[.tscOffset] = 5
+    guest.vmcs[.tscMultiplier] = TSCScaling.one << 2
+    guest.cpu.clock.pointee.cycles = 1000
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rax == 4005)
+  }
+
   @Test func tscOffsetting() throws {
     let guest = try SystemGuest([0x90, 0x90, 0x0F, 0x31, 0xF4])
     guest.enable(.useTSCOffsetting)

@@ -21,8 +21,9 @@ private typealias Place = SystemGuest.Place
 
   @Test func eptViolationOfAnAccess() throws {
     for (code, permissions, qualification) in [
-      (Self.store, UInt64(0), UInt64(0x182)), (Self.load, 0, 0x181), (Self.store, 5, 0x1AA),
-      (Self.load, 4, 0x1A1),
+      // Bits 10 and 9: the linear address is a writable user-mode one.
+      (Self.store, UInt64(0), UInt64(0x782)), (Self.load, 0, 0x781), (Self.store, 5, 0x7AA),
+      (Self.load, 4, 0x7A1),
     ] {
       let guest = try guest(code, address: 0x20_0010)
       guest[Place.eptPD + 8] = guest[Place.eptPD + 8] & ~7 | permissions
@@ -58,7 +59,7 @@ private typealias Place = SystemGuest.Place
     let guest = try guest([0xFF, 0xE3], address: 0x20_0000)  // jmp rbx
     guest[Place.eptPD + 8] &= ~4
     guest.expectExit(.eptViolation)
-    #expect(guest.vmcs[.exitQualification] == 0x19C)
+    #expect(guest.vmcs[.exitQualification] == 0x79C)
     #expect(guest.vmcs[.guestRIP] == 0x20_0000)
     #expect(guest.cpu.clock.pointee.instructions == 1)
   }
@@ -79,7 +80,29 @@ private typealias Place = SystemGuest.Place
     guest[0x20_0000] = 0x87
     guest[Place.eptPD + 8] &= ~2
     guest.expectExit(.eptViolation)
-    #expect(guest.vmcs[.exitQualification] == 0x0AA)
+    #expect(guest.vmcs[.exitQualification] == 0x0AB, "the flag is set by a read and a write")
+  }
+
+  /// SDM, "Mode-Based Execute Control": bit 2 is for fetches from supervisor-mode linear addresses, bit 10 for those from
+  /// user-mode ones.
+  @Test(arguments: [
+    (UInt64(0x403), true, true), (0x403, false, false), (0x007, true, false), (0x007, false, true),
+  ])
+  func modeBasedExecuteControl(permissions: UInt64, isUser: Bool, isAllowed: Bool) throws {
+    let guest = try guest([0xFF, 0xE3], address: 0x20_0000)  // jmp rbx
+    guest.enable(.modeBasedExecuteControlForEPT)
+    guest[0x20_0000] = 0xF4  // hlt
+    for entry in [Place.eptPML4, Place.eptPDPT, Place.eptPD] { guest[entry] |= 1 << 10 }
+    if !isUser { guest[Place.pd + 8] &= ~4 }
+    guest[Place.eptPD + 8] = 0x20_00B0 | permissions
+    if isAllowed { return guest.expectExit(.hlt) }
+    guest.expectExit(.eptViolation)
+    #expect(guest.vmcs[.exitQualification] & 0x7F == Self.fetch(permissions))
+    #expect((guest.vmcs[.exitQualification] & 1 << 9 != 0) == isUser)
+  }
+
+  private static func fetch(_ permissions: UInt64) -> UInt64 {
+    4 | (permissions & 7) << 3 | (permissions >> 10 & 1) << 6
   }
 
   @Test func eptMisconfiguration() throws {

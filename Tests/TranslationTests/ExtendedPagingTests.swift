@@ -74,6 +74,40 @@ import X86
     #expect(Self.fault(memory, access, eptp: 0x105E) == .violation(qualification: 0b001_011))
   }
 
+  @Test func settingAFlagReadsAndWrites() {
+    let memory = Self.memory()
+    defer { memory.free() }
+    memory[0x4018] = memory[0x4018] & ~7 | 1
+    let access = ExtendedAccess(.write, isPagingStructure: true)
+    #expect(Self.fault(memory, access) == .violation(qualification: 0b001_011))
+  }
+
+  /// SDM, "Mode-Based Execute Control for EPT".
+  @Test func modeBasedExecuteControl() throws {
+    let memory = Self.memory()
+    defer { memory.free() }
+    let paging = ExtendedPaging(eptp: 0x101E, physicalAddressWidth: 46, hasModeBasedExecute: true)
+    let user = ExtendedAccess(.execute, isUser: true)
+    for entry in [0x1008, 0x2008, 0x3018] { memory[entry] |= 1 << 10 }
+    memory[0x4018] = 0xABCD_E030 | 1 << 10
+    #expect(try paging.translate(Self.guest, for: user, in: memory).permissions == .userExecute)
+    #expect(throws: ExtendedFault.violation(qualification: 0b1_000_100)) {
+      _ = try paging.translate(Self.guest, for: ExtendedAccess(.execute), in: memory)
+    }
+    memory[0x4018] = 0xABCD_E037
+    #expect(throws: ExtendedFault.violation(qualification: 0b0_111_100)) {
+      _ = try paging.translate(Self.guest, for: user, in: memory)
+    }
+  }
+
+  @Test func dirtyFlagIsToldOnce() throws {
+    let memory = Self.memory()
+    defer { memory.free() }
+    let paging = ExtendedPaging(eptp: 0x105E, physicalAddressWidth: 46)
+    #expect(try paging.translate(Self.guest, for: ExtendedAccess(.write), in: memory).becameDirty)
+    #expect(try !paging.translate(Self.guest, for: ExtendedAccess(.write), in: memory).becameDirty)
+  }
+
   @Test func permissionsAreOfAllEntries() {
     let memory = Self.memory()
     defer { memory.free() }
