@@ -45,7 +45,7 @@ extension ExitRoute {
     ExitRoute(.mwait, l1: .primary(.mwaitExiting)),
     ExitRoute(.monitorTrapFlag, l1: .always),
     ExitRoute(.monitor, l1: .primary(.monitorExiting)),
-    ExitRoute(.pause, l1: .either(.pauseExiting, .pauseLoopExiting)),
+    ExitRoute(.pause, l1: .details(.pause)),
     ExitRoute(.entryFailureMachineCheck, l0First: .unexpected, l1: .never, otherwise: .unexpected),
     ExitRoute(.tprBelowThreshold, l1: .primary(.useTPRShadow)),
     ExitRoute(.apicAccess, l1: .secondary(.virtualizeAPICAccesses)),

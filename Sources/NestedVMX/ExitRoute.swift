@@ -54,6 +54,8 @@ public enum RoutingDetails: UInt8, Sendable {
   case msrRead, msrWrite
   /// L1's VMREAD or VMWRITE bitmap, if it uses VMCS shadowing for L2.
   case vmread, vmwrite
+  /// "PAUSE exiting", or "PAUSE-loop exiting" unless L0 itself has every PAUSE exit.
+  case pause
   /// The VM functions that L1 enables, with operands that need no exit.
   case vmFunction
   /// ept12 decides; otherwise ept02 is filled.

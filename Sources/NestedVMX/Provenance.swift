@@ -59,7 +59,7 @@ extension Merge {
   ) -> MergeOrigin {
     guard mask != 0 else { return .none }
     switch rule {
-    case .performedByL0, .absent: return .none
+    case .absent: return .none
     case .fromL1: return .l1
     case .fromL0, .performedByL0: return .l0
     case .translated, .derived: return .derived

@@ -69,6 +69,7 @@ extension VirtualVMX {
     case .msrWrite: wantsMSR(isWrite: true)
     case .vmread: wantsFieldAccess(.vmreadBitmap)
     case .vmwrite: wantsFieldAccess(.vmwriteBitmap)
+    case .pause: wantsPAUSE
     case .vmFunction: eptPointerToSwitchTo == nil
     case .eptViolation: false
     }
@@ -105,6 +106,15 @@ extension VirtualVMX {
       if bit(position, ofBitmapAt: vmcs12Region[IOBitmap.field(for: port)]) { return true }
     }
     return false
+  }
+
+  /// SDM volume 3, "Instructions That Cause VM Exits Conditionally". With PAUSE exiting the processor looks for no loops,
+  /// and a loop that none has found is no loss.
+  var wantsPAUSE: Bool {
+    let controls = vmcs12Region.primaryProcessorBasedControls
+    if controls.contains(.pauseExiting) { return true }
+    return vmcs12Region.effectiveSecondaryControls.contains(.pauseLoopExiting)
+      && !vmcs01.primaryProcessorBasedControls.contains(.pauseExiting)
   }
 
   /// SDM volume 3, "MSR-Bitmap Address".

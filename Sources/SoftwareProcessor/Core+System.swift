@@ -35,7 +35,7 @@ extension Core {
     case .clac: try setAlignmentCheck(false)
     case .stac: try setAlignmentCheck(true)
     case .hlt: try executeHalt()
-    case .pause: if nonRoot.pointee.primary.contains(.pauseExiting) { throw vmExit(.pause) }
+    case .pause: try executePAUSE()
     case .movToSegment: try executeMoveToSegment(instruction)
     case .movFromSegment: try executeMoveFromSegment(instruction)
     case .popSegment: try executePopSegment(instruction)

@@ -16,6 +16,8 @@ extension Core {
       secondary.contains(.enableVPID) ? UInt16(truncatingIfNeeded: vmcs[.vpid]) : 0
     nonRoot.pointee.isMTFPending = false
     nonRoot.pointee.virtualAPIC = VirtualAPICState(vmcs, secondary)
+    // The first PAUSE after a VM entry begins a loop.
+    nonRoot.pointee.lastPAUSE = 0
     let offsets = nonRoot.pointee.primary.contains(.useTSCOffsetting)
     cpu.pointee.msrs.tscOffset = offsets ? vmcs[.tscOffset] : 0
     cpu.pointee.msrs.tscMultiplier =

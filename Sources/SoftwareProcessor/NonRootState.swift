@@ -17,6 +17,9 @@ struct NonRootState {
 
   /// The value of the clock's cycles at which the VMX-preemption timer reaches zero.
   var timerDeadline: UInt64 = .max
+  /// The clock's cycles at the last PAUSE, and at that which began its loop, for PAUSE-loop exiting.
+  var lastPAUSE: UInt64 = 0
+  var firstPAUSE: UInt64 = 0
   /// Whether an MTF VM exit is pending.
   var isMTFPending = false
   var virtualAPIC = VirtualAPICState()

@@ -50,7 +50,7 @@ extension SoftwareCPU {
       .enableEPT, .descriptorTableExiting, .enableRDTSCP, .enableVPID, .wbinvdExiting, .unrestrictedGuest,
       .virtualizeAPICAccesses, .virtualizeX2APICMode, .apicRegisterVirtualization, .virtualInterruptDelivery,
       .rdrandExiting, .enableINVPCID, .vmcsShadowing, .rdseedExiting, .enableXSAVES,
-      .modeBasedExecuteControlForEPT, .useTSCScaling, .enableVMFunctions,
+      .modeBasedExecuteControlForEPT, .useTSCScaling, .enableVMFunctions, .pauseLoopExiting,
     ]
     let exit: PrimaryExitControls = [
       .saveDebugControls, .hostAddressSpaceSize, .acknowledgeInterruptOnExit, .savePAT, .loadPAT,

@@ -44,6 +44,16 @@ struct RoutingTests {
     #expect(machine.vmx.route(ExitReasonField(rawValue: 0xFFFF)) == .keptByL0(.unexpected))
   }
 
+  /// A PAUSE that exits because L0 has all exit is not the end of a loop that L1 asked for.
+  @Test func pauseLoopsAreL1sUnlessEveryPAUSEExits() {
+    vmcs12.secondaryProcessorBasedControls.insert(.pauseLoopExiting)
+    #expect(isReflected(.pause))
+    machine.vmcs01.primaryProcessorBasedControls.insert(.pauseExiting)
+    #expect(machine.exitL2(.pause) == .keptByL0(.emulation))
+    vmcs12.primaryProcessorBasedControls.insert(.pauseExiting)
+    #expect(isReflected(.pause))
+  }
+
   @Test func controlsDecide() {
     let cases: [(ExitReason, PrimaryProcessorBasedControls)] = [
       (.rdtsc, .rdtscExiting), (.invlpg, .invlpgExiting), (.rdpmc, .rdpmcExiting), (.mwait, .mwaitExiting),

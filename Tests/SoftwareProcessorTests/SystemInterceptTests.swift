@@ -276,6 +276,34 @@ private typealias Place = SystemGuest.Place
     }
   }
 
+  /// SDM, "Instructions That Cause VM Exits Conditionally".
+  @Test func pauseLoopExiting() throws {
+    // pause; jmp to it
+    let loop: [UInt8] = [0xF3, 0x90, 0xEB, 0xFC]
+    let guest = try SystemGuest(loop)
+    guest.enable(.pauseLoopExiting)
+    guest.vmcs[.pleGap] = 10
+    guest.vmcs[.pleWindow] = 100
+    guest.cpu.clock.pointee.cycles = 1000
+    guest.expectExit(.pause)
+    #expect(guest.vmcs[.guestRIP] == Place.code)
+    #expect((1101...1104).contains(guest.cpu.clock.pointee.cycles))
+
+    let user = try SystemGuest(loop)
+    user.enable(.pauseLoopExiting)
+    user.enable(.activatePreemptionTimer)
+    user.vmcs[.preemptionTimerValue] = 10_000
+    user.enterUserMode()
+    user.expectExit(.preemptionTimerExpired)
+
+    let slow = try SystemGuest([0xF3, 0x90] + [UInt8](repeating: 0x90, count: 12) + [0xEB, 0xF0])
+    slow.enable(.pauseLoopExiting)
+    slow.enable(.activatePreemptionTimer)
+    slow.vmcs[.pleGap] = 10
+    slow.vmcs[.preemptionTimerValue] = 10_000
+    slow.expectExit(.preemptionTimerExpired)
+  }
+
   @Test func tscScaling() throws {
     // rdtsc; hlt
     let guest = try SystemGuest([0x0F, 0x31, 0xF4])
