@@ -1,3 +1,4 @@
+import Translation
 import VMX
 import X86
 

@@ -23,12 +23,7 @@ public struct MergeTable {
       if case .controls(let kind) = rule { kind } else { nil }
     }
 
-    var isAbsent: Bool {
-      switch rule {
-      case .absent, .performedByL0: true
-      default: false
-      }
-    }
+    var isAbsent: Bool { if case .absent = rule { true } else { false } }
   }
 
   /// A row per field of the SDM, in the order of the encodings.

@@ -77,7 +77,7 @@ struct CompositionAheadTests {
   }
 
   @Test func anExhaustedPoolLeavesTheRestToDemand() throws {
-    let machine = try TestMachine(policy: NestedPolicy(eptComposition: .ahead), pool: 22)
+    let machine = try TestMachine(policy: NestedPolicy(eptComposition: .ahead), pool: 26)
     machine.memory[TestMachine.ept12] = (TestMachine.ept12 + 0x1000) | 7
     for index: UInt64 in 0..<4 { machine.memory[TestMachine.ept12 + 0x1000 + index * 8] = 0xB7 }
     machine.launch()

@@ -27,11 +27,20 @@ struct CurrentVMCSTests {
       machine.execute(.vmptrld, pointer: TestMachine.vmxonRegion) == .failValid(.vmptrldVMXONPointer))
     machine.memory[TestMachine.region] = 1
     #expect(machine.execute(.vmptrld, pointer: TestMachine.region) == .failValid(.vmptrldIncorrectRevision))
-    machine.memory[TestMachine.region] = UInt64(VirtualCapabilities.revision) | 1 << 31
-    #expect(machine.execute(.vmptrld, pointer: TestMachine.region) == .failValid(.vmptrldIncorrectRevision))
     #expect(machine.vmread(.vmInstructionError) == 11)
     #expect(machine.execute(.vmptrld, pointer: 0x4000_0000) == .failValid(.vmptrldIncorrectRevision))
     #expect(machine.vmx.currentVMCS == PhysicalAddress(TestMachine.otherRegion))
+  }
+
+  /// SDM, "VMPTRLD—Load Pointer to Virtual-Machine Control Structure": bit 31 needs the processor's VMCS shadowing.
+  @Test func shadowVMCSsNeedVMCSShadowing() throws {
+    var processor = TestProcessor.capabilities
+    processor.secondaryProcessorBased = TestProcessor.msr(0, 0xFFFF_FFFF & ~(1 << 14))
+    let machine = try TestMachine(processor: processor)
+    machine.enterVMX()
+    machine.memory[TestMachine.otherRegion] = UInt64(VirtualCapabilities.revision) | 1 << 31
+    #expect(
+      machine.execute(.vmptrld, pointer: TestMachine.otherRegion) == .failValid(.vmptrldIncorrectRevision))
   }
 
   @Test func vmptrldOfAnotherKeepsBoth() {

@@ -61,7 +61,7 @@ struct EntryTests {
 
   @Test func controlsBeyondL1sCapabilitiesFail() {
     machine.prepareVMCS12()
-    machine.vmcs12.secondaryProcessorBasedControls = [.enableEPT, .vmcsShadowing]
+    machine.vmcs12.secondaryProcessorBasedControls = [.enableEPT, .enablePCONFIG]
     #expect(machine.execute(.vmlaunch) == .failValid(.entryInvalidControlFields))
   }
 

@@ -51,6 +51,7 @@ struct ReflectionTests {
     _ = machine.reflectFromL2(.cpuid)
     let special: [VMCSField] = [
       .guestCR0, .guestCR4, .vmcsLinkPointer, .guestSMBASE, .preemptionTimerValue, .guestInterruptStatus,
+      .guestPMLIndex,
     ]
     for position in 0..<VMCSField.count {
       let field = VMCSField.rows[position].field
