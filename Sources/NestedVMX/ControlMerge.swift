@@ -18,7 +18,6 @@ public struct ControlMerge: Equatable, Sendable {
   /// 0, because L0 itself does for L2 what L1 asks for.
   public var performed: UInt64 = 0
 
-
   /// The word, before the processor's fixed settings; `derived` are the derived bits that are 1.
   @inlinable
   func merged(_ word01: UInt64, _ word12: UInt64, derived derivedBits: UInt64) -> UInt64 {
