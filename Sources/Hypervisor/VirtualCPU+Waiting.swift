@@ -29,7 +29,12 @@ struct MonitoredLine: Equatable {
 /// HLT, MWAIT and PAUSE: how a virtual CPU lets time pass.
 extension VirtualCPU {
   /// Whether the guest executes nothing until an event comes.
-  var isWaiting: Bool { wait != nil || vmx.isInL2 && isL2Asleep }
+  var isWaiting: Bool {
+    // No operator: the closure of its right side would copy all of this virtual CPU, at every exit.
+    if wait != nil { return true }
+    guard vmx.isInL2 else { return false }
+    return isL2Asleep
+  }
 
   /// Whether L2 is in an inactive state that only an event of L0's can end. If L1 asked for an exit that the processor
   /// itself times or finds, the processor has to go on.
@@ -41,9 +46,10 @@ extension VirtualCPU {
       .interruptWindowExiting, .nmiWindowExiting, .monitorTrapFlag,
     ]
     let ofL1 = vmx.vmcs12?.primaryProcessorBasedControls ?? []
-    return !vmcs.entryInterruptionInformation.isValid && ofL1.isDisjoint(with: windows)
-      && !vmcs.pinBasedControls.contains(.activatePreemptionTimer) && vmcs[.guestPendingDebugExceptions] == 0
-      && !vmx.virtualAPICEndsHLT
+    guard !vmcs.entryInterruptionInformation.isValid, ofL1.isDisjoint(with: windows),
+      !vmcs.pinBasedControls.contains(.activatePreemptionTimer), vmcs[.guestPendingDebugExceptions] == 0
+    else { return false }
+    return !vmx.virtualAPICEndsHLT
   }
 
   /// Whether L2 is in the wait-for-SIPI state, in which only a start-up IPI does anything, and which the processor is
@@ -51,7 +57,8 @@ extension VirtualCPU {
   ///
   /// Source: SDM volume 3, "Guest Non-Register State"; "VMX-Preemption Timer" for the timer, which causes no VM exit.
   var isL2WaitingForSIPI: Bool {
-    vmx.isInL2 && vmx.vmcs02[.guestActivityState] == UInt64(ActivityState.waitForSIPI.rawValue)
+    guard vmx.isInL2 else { return false }
+    return vmx.vmcs02[.guestActivityState] == UInt64(ActivityState.waitForSIPI.rawValue)
   }
 
   /// Whether an event has come that ends the waiting. It may be asked while another virtual CPU has the processor.

@@ -147,7 +147,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       }
       if deviceStep == nil { deliverEvents() }
       // A notification that woke L2 may have had nothing for it.
-      if wait == .startUp || deviceStep == nil && isWaiting && !canWake { return .waits }
+      if wait == .startUp { return .waits }
+      if deviceStep == nil, isWaiting, !canWake { return .waits }
       closeExit()
       if let outcome { return .ended(.ended(outcome)) }
       if let end = enter(until: end) { return .ended(end) }
