@@ -25,6 +25,8 @@ struct ShadowPlan {
     var changed: UInt64 = 0
     for row in 0..<VMCSField.count where fields.isReadable(row: row) {
       let area = VMCSField.rows[row].field.area
+      // The interrupt status changes only in an L2 whose virtual interrupts L1 has the processor deliver.
+      if VMCSField.rows[row].field == .guestInterruptStatus { continue }
       if area == .guestState || area == .readOnlyData { changed &+= 1 }
     }
     changedByL0 = changed
@@ -61,6 +63,7 @@ struct ShadowPlan {
     var written: UInt32 = 1 << UInt32(CleanFieldGroup.always.rawValue)
     for row in 0..<VMCSField.count where fields.isWritable(row: row) {
       let field = VMCSField.rows[row].field
+      guard field.isUsed(by: known) else { continue }
       let group = CleanFieldGroup.group(of: field).rawValue
       counts[Int(group)] &+= 1
       if seen[field] != known[field] { written |= 1 << UInt32(group) }
@@ -68,5 +71,23 @@ struct ShadowPlan {
     var fields: UInt64 = 0
     for group in 0..<counts.count where written >> UInt32(group) & 1 != 0 { fields &+= counts[group] }
     return fields
+  }
+}
+
+extension VMCSField {
+  /// Whether L1 uses the field by `vmcs12`, if it is one of APIC virtualization; every other counts as used. L0 leaves
+  /// alone what is not.
+  func isUsed(by vmcs12: VMCS) -> Bool {
+    let secondary = vmcs12.effectiveSecondaryControls
+    switch self {
+    case .virtualAPICAddress, .tprThreshold:
+      return vmcs12.primaryProcessorBasedControls.contains(.useTPRShadow)
+    case .apicAccessAddress: return secondary.contains(.virtualizeAPICAccesses)
+    case .guestInterruptStatus, .eoiExitBitmap0, .eoiExitBitmap1, .eoiExitBitmap2, .eoiExitBitmap3:
+      return secondary.contains(.virtualInterruptDelivery)
+    case .postedInterruptDescriptorAddress, .postedInterruptNotificationVector:
+      return vmcs12.pinBasedControls.contains(.processPostedInterrupts)
+    default: return true
+    }
   }
 }

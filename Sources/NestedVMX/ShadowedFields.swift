@@ -18,11 +18,11 @@ public enum ShadowedFields {
   ]
 
   /// The fields that both VMREAD and VMWRITE reach.
-  public static let writable: InlineArray<18, VMCSField> = [
+  public static let writable: InlineArray<17, VMCSField> = [
     .guestRIP, .guestRSP, .guestRFLAGS, .guestInterruptibilityState, .guestActivityState,
     .guestPendingDebugExceptions, .entryInterruptionInformation, .entryExceptionErrorCode,
     .entryInstructionLength, .primaryProcessorBasedControls, .exceptionBitmap, .guestCR0, .guestCR3,
-    .guestCR4, .cr0ReadShadow, .cr4ReadShadow, .preemptionTimerValue, .tprThreshold,
+    .guestCR4, .cr0ReadShadow, .cr4ReadShadow, .preemptionTimerValue,
   ]
 }
 
