@@ -20,7 +20,7 @@ import Testing
     let text = readme.filter { $0 != "`" }
     let help = try Command.run("--help").output
     let statuses = help.matches(of: #/\n +(\d+)  ([^\n]+)/#)
-    #expect(statuses.count == 13)
+    #expect(statuses.count == 14)
     for status in statuses { #expect(text.contains("| \(status.1) | \(status.2) |"), "\(status.0)") }
     let options = try Command.run("run", "--help").output.matches(of: #/--[a-z-]+/#).map { String($0.output) }
     #expect(options.count > 8)
