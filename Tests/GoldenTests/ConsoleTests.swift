@@ -91,7 +91,7 @@ private final class TypedInput: ConsoleInput, Sendable {
       .endr
       \(setUp)
       .irp step, 0x07FA, 0x0BFC, 0x01F9
-        movw $(0x300 | \\step & 0xFF), %dx
+        movw $(0x300 + (\\step & 0xFF)), %dx
         movb $(\\step >> 8), %al
         outb %al, %dx
       .endr
@@ -127,6 +127,15 @@ private final class TypedInput: ConsoleInput, Sendable {
     try runAssembly(source) {
       $0.consoleInput = input
       $0.instructionLimit = 2_000_000_000
+    }
+  }
+
+  /// Calls `body` on a thread of its own as soon as the guest listens, if it ever does.
+  private func whenListening(_ input: TypedInput, _ body: @escaping @Sendable () -> Void) {
+    Thread.detachNewThread {
+      let end = ContinuousClock.now + .seconds(60)
+      while !input.hasBegun, ContinuousClock.now < end { usleep(5000) }
+      if input.hasBegun { body() }
     }
   }
 
@@ -186,16 +195,15 @@ private final class TypedInput: ConsoleInput, Sendable {
   /// What somebody types wakes a guest that waits with no timer, and reaches one that is busy, in both cases without an
   /// exit of its own.
   @Test(arguments: ["hlt", "nop"])
-  func typedInputReachesTheGuest(_ wait: String) async throws {
+  func typedInputReachesTheGuest(_ wait: String) throws {
     let input = TypedInput("", isLive: true)
-    let source = Self.interrupted(wait: wait)
-    async let finished = Task.detached { try self.run(source, input) }.value
-    while !input.hasBegun { try await Task.sleep(for: .milliseconds(5)) }
-    for part in ["a", "bc", "0123456789abcdefghijklmnopqrstuvwxyz", "!"] {
-      try await Task.sleep(for: .milliseconds(20))
-      input.type(part)
+    whenListening(input) {
+      for part in ["a", "bc", "0123456789abcdefghijklmnopqrstuvwxyz", "!"] {
+        usleep(20_000)
+        input.type(part)
+      }
     }
-    let run = try await finished
+    let run = try run(Self.interrupted(wait: wait), input)
     #expect(run.result.outcome == .guestReported(code: 0))
     #expect(run.serial == "abc0123456789abcdefghijklmnopqrstuvwxyz!")
     #expect(run.result.consoleInput.isLive)
@@ -203,17 +211,17 @@ private final class TypedInput: ConsoleInput, Sendable {
   }
 
   /// A run that waits in real time for somebody to type can be ended.
-  @Test func aStopEndsTheWaitForInput() async throws {
+  @Test func aStopEndsTheWaitForInput() throws {
     let input = TypedInput("", isLive: true)
     var configuration = MachineConfiguration(image: CodeImage(try Assembly.code(Self.interrupted())).image)
     configuration.bootProtocol = .entry64
     configuration.memorySize = 16 << 20
     configuration.consoleInput = input
     let machine = try softwareMachine(configuration)
-    async let finished = Task.detached { machine.run() }.value
-    while !input.hasBegun { try await Task.sleep(for: .milliseconds(5)) }
-    try await Task.sleep(for: .milliseconds(50))
-    machine.requestStop(.timeout)
-    #expect(await finished.outcome == .stopped(.timeout))
+    whenListening(input) {
+      usleep(50_000)
+      machine.requestStop(.timeout)
+    }
+    #expect(machine.run().outcome == .stopped(.timeout))
   }
 }
