@@ -121,7 +121,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
           processor: processor.capabilities,
           offeredOn: processor.capabilities.restricted(
             to: configuration.model, features: configuration.features(on: processor.features)),
-          memory: ram, pages: pool, policy: configuration.nested,
+          without: VMXCapabilities.controls(laterThan: configuration.model), memory: ram, pages: pool,
+          policy: configuration.nested,
           physicalAddressWidth: L1RAM.physicalAddressWidth)
         processors.append(
           VirtualCPU(

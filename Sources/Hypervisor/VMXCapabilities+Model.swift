@@ -9,6 +9,11 @@ extension VMXCapabilities {
     ([.useTSCScaling, .modeBasedExecuteControlForEPT], .skylake),
   ]
 
+  /// The controls that came after `model`.
+  package static func controls(laterThan model: ProcessorModel) -> SecondaryProcessorBasedControls {
+    arrivals.reduce(into: []) { if model.isOlder(than: $1.first) { $0.formUnion($1.controls) } }
+  }
+
   /// Without what a processor of `model`, which here has `features`, lacks: VM-execution controls for instructions that
   /// it does not have, bits of CR4, and APIC virtualization that came later.
   ///
@@ -23,7 +28,7 @@ extension VMXCapabilities {
     if !features.extendedEBX.contains(.rdseed) { missing.insert(.rdseedExiting) }
     if !features.extendedState.contains(.xsaves) { missing.insert(.enableXSAVES) }
     if !features.extendedECX.contains(.waitpkg) { missing.insert(.enableUserWaitAndPause) }
-    for (controls, first) in Self.arrivals where model.isOlder(than: first) { missing.formUnion(controls) }
+    missing.formUnion(Self.controls(laterThan: model))
     var restricted = self
     restricted.secondaryProcessorBased &= ~(UInt64(missing.rawValue) << 32)
     if model.apicVirtualization == .taskPriority {

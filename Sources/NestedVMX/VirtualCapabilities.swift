@@ -66,8 +66,11 @@ public enum VirtualCapabilities {
   /// The number of CR3-target values.
   static var cr3TargetCount: UInt64 { 4 }
 
-  /// The VMX capability MSRs that L1 reads on `processor`.
-  public static func offered(on processor: VMXCapabilities) -> VMXCapabilities {
+  /// The VMX capability MSRs that L1 reads on `processor`, without the secondary controls `withheld`, such as of a model
+  /// that has them not.
+  public static func offered(
+    on processor: VMXCapabilities, without withheld: SecondaryProcessorBasedControls = []
+  ) -> VMXCapabilities {
     var offered = VMXCapabilities()
     offered.basic = VMXBasicInformation(revision: revision, hasTrueControls: processor.basic.hasTrueControls)
     offered.pinBased = offer(processor.pinBased, UInt64(pinBased.rawValue))
@@ -79,6 +82,7 @@ public enum VirtualCapabilities {
     offered.trueExit = offer(processor.trueExit, UInt64(exit.rawValue))
     offered.trueEntry = offer(processor.trueEntry, UInt64(entry.rawValue))
     offered.secondaryProcessorBased = offeredSecondary(on: processor)
+    offered.secondaryProcessorBased &= ~(UInt64(withheld.rawValue) << 32)
     offered.miscellaneous = VMXMiscellaneousData(
       rawValue: processor.miscellaneous.rawValue & miscellaneousPassed | waitForSIPI
         | cr3TargetCount << 16)

@@ -92,10 +92,12 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   /// The nested machine of a virtual CPU whose vmcs01 is `vmcs01`, or an error if `pages` has not the pages it needs.
   ///
   /// `vmcs01` may still be incomplete; it has to be complete at L1's first VM entry. L1 is offered what L0 can give on a
-  /// processor of capabilities `offeredOn`, by default those of `processor`: a model may have fewer.
+  /// processor of capabilities `offeredOn`, by default those of `processor`: a model may have fewer, and be
+  /// `without` some that L0 performs itself.
   public init(
     vmcs01: VMCS, registers: UnsafeMutablePointer<RegisterFile>, processor: VMXCapabilities,
-    offeredOn model: VMXCapabilities? = nil, memory: Memory, pages: Pages,
+    offeredOn model: VMXCapabilities? = nil,
+    without withheld: SecondaryProcessorBasedControls = [], memory: Memory, pages: Pages,
     policy: NestedPolicy = NestedPolicy(), physicalAddressWidth: UInt8
   ) throws(NestedSetupError) {
     let ownPages = try OwnPages(pages)
@@ -108,7 +110,7 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     self.policy = policy
     self.processor = processor
     self.physicalAddressWidth = physicalAddressWidth
-    self.capabilities = VirtualCapabilities.offered(on: model ?? processor)
+    self.capabilities = VirtualCapabilities.offered(on: model ?? processor, without: withheld)
     self.featureControl = FeatureControl.lockedWithVMX
     self.ownPages = ownPages
     self.composed = composed
