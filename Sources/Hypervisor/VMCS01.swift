@@ -1,3 +1,4 @@
+import NestedVMX
 import Platform
 import Processor
 import VMX
@@ -14,8 +15,8 @@ struct VMCS01Builder {
   let capabilities: VMXCapabilities
   let vmcs: VMCS
 
-  /// The VPID of L1 on a virtual CPU. L2's is the next, by the nested core's choice.
-  static func vpid01(of processor: Int) -> UInt64 { UInt64(processor) * 2 + 1 }
+  /// The VPID of L1 on a virtual CPU. L2's follow it.
+  static func vpid01(of processor: Int) -> UInt64 { UInt64(processor) * NestedVPIDs.perVirtualCPU + 1 }
 
   static let pinBased: PinBasedControls = [.externalInterruptExiting, .nmiExiting, .virtualNMIs]
   static let primary: PrimaryProcessorBasedControls = [

@@ -314,6 +314,9 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
       case .vpid(let vpid):
         work.pointee.invvpids &+= 1
         processor.invalidateVPID(.singleContext(vpid: vpid))
+      case .address(let vpid, let linear):
+        work.pointee.invvpids &+= 1
+        processor.invalidateVPID(.individualAddress(vpid: vpid, linear: linear))
       }
     }
   }

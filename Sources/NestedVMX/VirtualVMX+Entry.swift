@@ -79,7 +79,6 @@ extension VirtualVMX {
     merge.eptPointer = eptPointer02()
     lookAtDirtyFlags()
     composeAhead()
-    merge.vpid = vpid02
     prepareVPID()
     mergeBitmaps()
     mergeShadowing()
@@ -91,13 +90,15 @@ extension VirtualVMX {
     isInL2 = true
   }
 
-  /// L1's VPIDs share vpid02, so that a change of VPID has the processor forget it. Without VPIDs, every transition
-  /// between L1 and L2 does (SDM volume 3, "Invalidating Caching Information").
+  /// Gives L2 the VPID of L0 that stands for L1's. Without VPIDs, every transition between L1 and L2 has the processor
+  /// forget all (SDM volume 3, "Operations that Invalidate Cached Mappings").
   mutating func prepareVPID() {
-    let vpid =
-      vmcs12Region.effectiveSecondaryControls.contains(.enableVPID) ? vmcs12Region[.vpid] : 0
-    if vpid == 0 || vpid != lastVPID { forgetLinearMappingsOfL2() }
-    lastVPID = vpid
+    let vpid12 =
+      vmcs12Region.effectiveSecondaryControls.contains(.enableVPID)
+      ? UInt16(truncatingIfNeeded: vmcs12Region[.vpid]) : 0
+    let wasAnothers = vpids02.select(vpid12)
+    if vpid12 == 0 || wasAnothers { forgetLinearMappingsOfL2() }
+    merge.vpid = hasVPIDs02 ? UInt64(vpid02(ofSlot: vpids02.current)) : 0
   }
 
   /// The PDPTEs of L2: vmcs12's if L1 uses EPT, else those that L2's CR3 points to, as VM entry would load them.

@@ -42,8 +42,24 @@ extension VirtualVMX {
         throw .fail(.invalidOperandToInvalidation)
       }
     }
-    // Only one VPID of L1 has mappings at a time: those of vpid02. Forgetting more than was asked is allowed.
-    if type == .allContexts || UInt64(descriptor.vpid) == lastVPID { forgetLinearMappingsOfL2() }
+    forgetLinearMappings(type, descriptor)
+  }
+
+  /// Forgets what INVVPID of `type` names: mappings of VPIDs whose slot L0 has given to another are forgotten already, and
+  /// there are none for VPID 0000H. The processor may keep global translations or not (SDM volume 3, "Operations that
+  /// Invalidate Cached Mappings"), and L0 does not.
+  mutating func forgetLinearMappings(_ type: INVVPIDType, _ descriptor: INVVPIDDescriptor) {
+    guard hasVPIDs02 else { return }
+    if type == .allContexts {
+      pendingInvalidations.vpids |= vpids02.withVPID
+      return
+    }
+    guard let slot = vpids02.slot(of: descriptor.vpid) else { return }
+    if type == .individualAddress, pendingInvalidations.address == nil {
+      pendingInvalidations.address = (slot, descriptor.linearAddress)
+    } else {
+      pendingInvalidations.vpids |= 1 << UInt32(slot)
+    }
   }
 
   /// The 128-bit descriptor in the memory operand.
@@ -59,10 +75,10 @@ extension VirtualVMX {
   }
 
   mutating func forgetLinearMappingsOfL2() {
-    if vpid02 != 0 { pendingInvalidations.ofL2 = true }
+    if hasVPIDs02 { pendingInvalidations.vpids |= 1 << UInt32(vpids02.current) }
   }
 
   mutating func forgetLinearMappingsOfL1() {
-    if vpid02 != 0 { pendingInvalidations.ofL1 = true }
+    if hasVPIDs02 { pendingInvalidations.ofL1 = true }
   }
 }

@@ -111,7 +111,7 @@ extension VirtualVMX {
   mutating func returnToL1(storing storeMSRs: MSRList) -> Reflection {
     let pdptes = hostPDPTEs()
     loadHostState(pdptes)
-    if lastVPID == 0 { forgetLinearMappingsOfL1() }
+    if vpids02.current12 == 0 { forgetLinearMappingsOfL1() }
     fillShadow()
     return Reflection(
       storeMSRs: storeMSRs,

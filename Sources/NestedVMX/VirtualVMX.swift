@@ -80,8 +80,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
   var openX2APICBitmap = false
   /// The APIC-access page of the L2 that ran last, if it is no memory of L1.
   var absentAPICAccessPage: PhysicalAddress<L1>?
-  /// The VPID that L1 gave the L2 whose mappings vpid02 may hold.
-  var lastVPID: UInt64 = 0
+  /// The VPIDs of L0 that stand for those of L1.
+  var vpids02 = VPIDs02()
   /// Which of CR0.PE and CR0.PG L0 owned before L1 entered VMX operation, in which it owns both.
   var pagingOwnedByL0: UInt64 = 0
   /// The fields of L1's shadow VMCS for L2 that L2 reaches without a VM exit.

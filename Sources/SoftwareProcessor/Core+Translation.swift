@@ -85,6 +85,26 @@ extension Core {
   }
 }
 
+extension Core {
+  /// Forgets the translations of the page of `linear` in the contexts with this VPID.
+  ///
+  /// Source: SDM volume 3, "INVVPID—Invalidate Translations Based on VPID".
+  func forgetTranslation(of linear: UInt64, vpid: UInt16) {
+    let cache = translations
+    if linear >= cache.pointee.lowestLarge, linear <= cache.pointee.highestLarge {
+      return forgetTranslations(vpid: vpid)
+    }
+    let index = TranslationCache.index(linear)
+    for table in [cache.pointee.reads, cache.pointee.writes, cache.pointee.fetches]
+    where cache.pointee.contexts.vpid(ofTag: table[index].tag) == vpid
+      && (table[index].tag ^ linear) >> 12 == 0
+    {
+      table[index].tag = 0
+    }
+    forgetJumps()
+  }
+}
+
 // MARK: - Lookup
 
 extension Core {

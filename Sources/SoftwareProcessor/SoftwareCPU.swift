@@ -139,7 +139,7 @@ public final class SoftwareCPU: VMXProcessor {
 
   public func invalidateVPID(_ scope: VPIDInvalidation) {
     switch scope {
-    case .individualAddress(_, let linear): core.forgetTranslation(of: linear)
+    case .individualAddress(let vpid, let linear): core.forgetTranslation(of: linear, vpid: vpid)
     case .singleContext(let vpid), .singleContextRetainingGlobals(let vpid):
       core.forgetTranslations(vpid: vpid)
     case .allContexts: core.forgetTranslations()

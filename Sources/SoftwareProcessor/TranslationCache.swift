@@ -169,6 +169,9 @@ struct TranslationContexts {
     return UInt64(used - 1) << 1
   }
 
+  /// The VPID of the context that an entry with `tag` is of.
+  func vpid(ofTag tag: UInt64) -> UInt16 { table[Int(truncatingIfNeeded: tag >> 1 & 0x3FF)].vpid }
+
   private static func place(of context: TranslationContext) -> Int {
     var hash = context.cr3 &>> 12 ^ context.eptPointer &>> 12 ^ UInt64(context.vpid) &* 0x9E37
     hash ^= UInt64(context.flags) &* 0x85 ^ context.cr4 &>> 4 ^ context.cr3 &<< 2 ^ hash &>> 8

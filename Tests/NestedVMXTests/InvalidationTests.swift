@@ -61,32 +61,88 @@ struct InvalidationTests {
     expectInvalidOpcode(machine.execute(.invvpid, second: 2))
   }
 
-  @Test func invvpidForgetsOnlyTheVPIDInUse() {
+  /// Runs an L2 of each of the VPIDs of L1, one after the other, back to L1, and performs what is to be forgotten.
+  private func run(vpids: [UInt64]) {
     machine.vmcs12.secondaryProcessorBasedControls.insert(.enableVPID)
-    machine.vmcs12[.vpid] = 9
-    machine.execute(.vmlaunch)
+    for (number, vpid) in vpids.enumerated() {
+      machine.vmcs12[.vpid] = vpid
+      machine.execute(number == 0 && !machine.vmcs12.isLaunched ? .vmlaunch : .vmresume)
+      _ = machine.reflectFromL2(.cpuid)
+    }
     while machine.vmx.takeInvalidation() != nil {}
-    _ = machine.reflectFromL2(.cpuid)
-    #expect(machine.vmx.takeInvalidation() == nil, "with a VPID, exits forget nothing")
-    #expect(execute(.invvpid, type: 1, 8) == .succeeded)
-    #expect(machine.vmx.takeInvalidation() == nil)
-    #expect(execute(.invvpid, type: 1, 9) == .succeeded)
-    #expect(machine.vmx.takeInvalidation() == .vpid(2))
-    #expect(machine.vmx.takeInvalidation() == nil)
   }
 
-  @Test func changeOfVPIDForgets() {
-    machine.vmcs12.secondaryProcessorBasedControls.insert(.enableVPID)
-    machine.vmcs12[.vpid] = 9
-    machine.execute(.vmlaunch)
-    while machine.vmx.takeInvalidation() != nil {}
-    _ = machine.reflectFromL2(.cpuid)
+  private var pending: [NestedInvalidation] {
+    var pending: [NestedInvalidation] = []
+    while let next = machine.vmx.takeInvalidation() { pending.append(next) }
+    return pending
+  }
+
+  @Test func withVPIDsTransitionsForgetNothing() {
+    run(vpids: [9])
     machine.execute(.vmresume)
-    #expect(machine.vmx.takeInvalidation() == nil)
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(pending.isEmpty)
+  }
+
+  @Test func eachVPIDOfL1HasItsOwn() {
+    run(vpids: [9, 10])
+    machine.vmcs12[.vpid] = 9
+    machine.execute(.vmresume)
+    #expect(machine.vmx.vmcs02[.vpid] == 2)
     _ = machine.reflectFromL2(.cpuid)
     machine.vmcs12[.vpid] = 10
     machine.execute(.vmresume)
-    #expect(machine.vmx.takeInvalidation() == .vpid(2))
+    #expect(machine.vmx.vmcs02[.vpid] == 3)
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(pending.isEmpty, "a change of VPID forgets nothing")
+  }
+
+  @Test func invvpidForgetsOnlyItsVPID() {
+    run(vpids: [9, 10])
+    #expect(execute(.invvpid, type: 1, 8) == .succeeded)
+    #expect(pending.isEmpty, "a VPID that no L2 has used")
+    #expect(execute(.invvpid, type: 1, 9) == .succeeded)
+    #expect(pending == [.vpid(2)])
+    #expect(execute(.invvpid, type: 3, 10) == .succeeded)
+    #expect(pending == [.vpid(3)])
+    #expect(execute(.invvpid, type: 2, 0) == .succeeded)
+    #expect(pending == [.vpid(2), .vpid(3)])
+  }
+
+  @Test func invvpidOfAnAddressForgetsItsPageOnly() {
+    run(vpids: [9, 10])
+    #expect(execute(.invvpid, type: 0, 10, 0xFFFF_8000_0000_1234) == .succeeded)
+    #expect(pending == [.address(vpid: 3, linear: 0xFFFF_8000_0000_1234)])
+    #expect(execute(.invvpid, type: 0, 8, 0x1000) == .succeeded)
+    #expect(pending.isEmpty)
+    #expect(execute(.invvpid, type: 0, 9, 0x1000) == .succeeded)
+    #expect(execute(.invvpid, type: 0, 10, 0x2000) == .succeeded)
+    #expect(pending == [.vpid(3), .address(vpid: 2, linear: 0x1000)], "two at once are not told apart")
+  }
+
+  @Test func theVPIDUsedLeastRecentlyMakesPlace() {
+    run(vpids: [1, 2, 3, 4, 5, 6, 7, 8])
+    run(vpids: [1])
+    machine.vmcs12[.vpid] = 9
+    machine.execute(.vmresume)
+    #expect(machine.vmx.vmcs02[.vpid] == 3, "that of VPID 2")
+    #expect(pending == [.vpid(3)])
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(execute(.invvpid, type: 1, 2) == .succeeded)
+    #expect(pending.isEmpty, "nothing is left of VPID 2")
+  }
+
+  @Test func anL2WithoutVPIDKeepsThoseOfOthers() {
+    run(vpids: [9])
+    machine.vmcs12.secondaryProcessorBasedControls.remove(.enableVPID)
+    machine.execute(.vmresume)
+    #expect(machine.vmx.vmcs02[.vpid] == 3)
+    #expect(pending == [.vpid(3)])
+    _ = machine.reflectFromL2(.cpuid)
+    #expect(pending == [.vpid(1)])
+    #expect(execute(.invvpid, type: 2, 0) == .succeeded)
+    #expect(pending == [.vpid(2)])
   }
 
   @Test func withoutVPIDEveryTransitionForgets() {

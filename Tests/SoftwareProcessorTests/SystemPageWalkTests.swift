@@ -79,6 +79,22 @@ private typealias Place = SystemGuest.Place
     #expect(walks(of: guest).walks == 2)
   }
 
+  /// INVVPID of an address leaves the translations of other VPIDs alone, those of the same page too.
+  @Test func invalidationOfAnAddressIsOfItsVPID() throws {
+    let guest = try SystemGuest(Self.code)
+    guest.enableEPT()
+    guest.enable(.enableVPID)
+    guest.vmcs[.vpid] = 1
+    guest.registers.pointee.rbx = 0x20_0010
+    #expect(walks(of: guest).walks == 2)
+    guest.cpu.invalidateVPID(.individualAddress(vpid: 2, linear: 0x20_0000))
+    guest.vmcs[.guestRIP] = Place.code
+    #expect(walks(of: guest).walks == 0)
+    guest.cpu.invalidateVPID(.individualAddress(vpid: 1, linear: 0x20_0000))
+    guest.vmcs[.guestRIP] = Place.code
+    #expect(walks(of: guest).walks > 0)
+  }
+
   /// A deadline is met as exactly as without walks, but for those of the last instructions before it, once the pace is
   /// known.
   @Test func aDeadlineIsNotMissedByTheWalksBeforeIt() throws {
