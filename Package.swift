@@ -44,7 +44,11 @@ let rooms: [Room] = [
       "X86", "VMX", "GuestMemory", "Trace", "EntryChecks", "Translation", "InstructionDecoder", "Processor",
     ],
     settings: threadedDispatch),
-  Room(name: "KVMProcessor", imports: ["CKVM", "X86", "VMX", "GuestMemory", "Processor"]),
+  Room(
+    name: "KVMProcessor",
+    imports: [
+      "CKVM", "X86", "VMX", "GuestMemory", "Translation", "InstructionDecoder", "Processor", "SoftwareProcessor",
+    ]),
   // Nested core.
   Room(name: "NestedVMX", imports: ["X86", "VMX", "EntryChecks", "Translation"]),
   // L0.
@@ -64,7 +68,7 @@ let rooms: [Room] = [
   Room(
     name: "Experiments",
     imports: [
-      "X86", "VMX", "Trace", "Processor", "SoftwareProcessor", "Hypervisor", "CostModel",
+      "X86", "VMX", "Trace", "Processor", "SoftwareProcessor", "KVMProcessor", "Hypervisor", "CostModel",
       "ExitAnalysis", "Report", .product(name: "Yams", package: "Yams"),
     ],
     // Images is a link to Guests/Images: the program carries its guests, wherever it is run from.

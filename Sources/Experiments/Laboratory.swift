@@ -1,4 +1,5 @@
 import Hypervisor
+import KVMProcessor
 import SoftwareProcessor
 
 /// Where the experiments and the command choose the processor that a machine runs on.
@@ -11,6 +12,16 @@ public enum Laboratory {
         throw MachineError.noMemory("the host refused memory for the processor's own tables")
       }
       return processor
+    }
+  }
+
+  /// The same on the KVM processor. Throws ``KVMError``, too.
+  public static func machine(
+    _ configuration: MachineConfiguration, intercepts: InterceptMode
+  ) throws -> Machine<KVMCPU> {
+    try Machine(configuration) { memory in
+      let features = configuration.model.features(on: SoftwareCPU.features)
+      return try KVMCPU(memory: memory, features: features, intercepts: intercepts)
     }
   }
 }

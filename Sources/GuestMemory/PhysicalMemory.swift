@@ -35,6 +35,8 @@ public final class PhysicalMemory: @unchecked Sendable {
   public let size: UInt64
   /// One byte per page: whether the processor holds decoded code of it.
   public let codePages: UnsafeMutablePointer<UInt8>
+  /// Which pages somebody keeps a copy of.
+  public let copies: PageCopies
   /// The numbers of code pages written since the processor last looked.
   public private(set) var staleCodePages: [UInt64] = []
 
@@ -44,20 +46,22 @@ public final class PhysicalMemory: @unchecked Sendable {
     let mapped = mmap(nil, Int(size), PROT_READ | PROT_WRITE, flags, -1, 0)
     guard let mapped, mapped != MAP_FAILED else { throw .reservationFailed(bytes: size, errno: errno) }
     let pages = Int(size >> 12)
-    let marks = mmap(nil, pages, PROT_READ | PROT_WRITE, flags, -1, 0)
+    let marks = mmap(nil, 2 * pages + 8, PROT_READ | PROT_WRITE, flags, -1, 0)
     guard let marks, marks != MAP_FAILED else {
       let error = errno
       munmap(mapped, Int(size))
-      throw .reservationFailed(bytes: UInt64(pages), errno: error)
+      throw .reservationFailed(bytes: UInt64(2 * pages + 8), errno: error)
     }
     self.base = mapped
     self.size = size
-    self.codePages = marks.bindMemory(to: UInt8.self, capacity: pages)
+    let writes = marks.bindMemory(to: UInt64.self, capacity: 1)
+    self.codePages = (marks + 8).bindMemory(to: UInt8.self, capacity: pages)
+    self.copies = PageCopies(marks: codePages + pages, writes: writes)
   }
 
   deinit {
     munmap(base, Int(size))
-    munmap(codePages, Int(size >> 12))
+    munmap(copies.writes, 2 * Int(size >> 12) + 8)
   }
 
   /// Whether `count` bytes from `address` are all RAM.
@@ -113,7 +117,17 @@ public final class PhysicalMemory: @unchecked Sendable {
   }
 
   @usableFromInline
-  func recordStaleCode(_ page: UInt64) { staleCodePages.append(page) }
+  func recordStaleCode(_ page: UInt64) {
+    staleCodePages.append(page)
+    if copies[Int(page)] == PageCopies.current { copies.noteWrite(Int(page)) }
+  }
+
+  /// Puts all of RAM, which is zero then, into the file `descriptor`, of at least ``size`` bytes, so that others can map
+  /// its pages too.
+  public func move(to descriptor: Int32) throws(MemoryError) {
+    let mapped = mmap(base, Int(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor, 0)
+    guard mapped == base else { throw .reservationFailed(bytes: size, errno: errno) }
+  }
 
   /// Returns the code pages written since the last call, and forgets them.
   public func takeStaleCodePages() -> [UInt64] {

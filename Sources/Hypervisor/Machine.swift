@@ -144,6 +144,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     switch end {
     case .ended(let outcome): outcome
     case .stoppedBy(.instructionLimit): .instructionLimit(processor.clock.pointee.instructionLimit)
+    case .stoppedBy(.failed):
+      .internalError(sentence: processor.failure ?? "the processor failed without saying why")
     case .stoppedBy(.requested), .stoppedBy(.idle):
       .stopped(stopRequest.reason ?? .interrupted)
     }

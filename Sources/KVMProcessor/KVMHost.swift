@@ -30,8 +30,11 @@ public struct KVMHost: Equatable, Sendable {
   /// (kernel documentation, "The Definitive KVM API Documentation", KVM_GET_API_VERSION).
   public static let expectedAPIVersion: Int32 = 12
 
+  /// Where Linux has the device.
+  public static let defaultPath = "/dev/kvm"
+
   /// Asks the device at `path`. It never creates a virtual machine and never runs a guest.
-  public static func probe(path: String = "/dev/kvm") -> KVMHost {
+  public static func probe(path: String = KVMHost.defaultPath) -> KVMHost {
     guard access(path, F_OK) == 0 else {
       return KVMHost(path: path, device: .missing, capabilities: [])
     }
@@ -47,12 +50,15 @@ public struct KVMHost: Equatable, Sendable {
     return KVMHost(path: path, device: .usable(apiVersion: version), capabilities: capabilities(of: kvm))
   }
 
+  /// The capabilities that the processor cannot do without.
+  static let needed: [(name: String, number: Int32)] = [
+    ("KVM_CAP_USER_MEMORY", ckvm_capability_user_memory),
+    ("KVM_CAP_X86_USER_SPACE_MSR", ckvm_capability_user_space_msr),
+    ("KVM_CAP_SYNC_REGS", ckvm_capability_sync_regs),
+    ("KVM_CAP_IMMEDIATE_EXIT", ckvm_capability_immediate_exit),
+  ]
+
   private static func capabilities(of kvm: Int32) -> [Capability] {
-    let wanted: [(String, Int32)] = [
-      ("KVM_CAP_X86_USER_SPACE_MSR", ckvm_capability_user_space_msr),
-      ("KVM_CAP_SYNC_REGS", ckvm_capability_sync_regs),
-      ("KVM_CAP_IMMEDIATE_EXIT", ckvm_capability_immediate_exit),
-    ]
-    return wanted.map { Capability(name: $0.0, isPresent: ckvm_check_extension(kvm, $0.1) > 0) }
+    needed.map { Capability(name: $0.name, isPresent: ckvm_check_extension(kvm, $0.number) > 0) }
   }
 }

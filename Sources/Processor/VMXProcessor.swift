@@ -32,6 +32,9 @@ public protocol VMXProcessor: AnyObject {
   /// ends the run before one. The guest's state is then in `vmcs`, and can be entered again.
   func enter(_ vmcs: VMCS) -> EntryOutcome
 
+  /// Why the processor failed, and what to do: one line, once ``enter(_:)`` has returned `.stopped(.failed)`.
+  var failure: String? { get }
+
   /// The value of a model-specific register that guests share with the processor, or nil if it has no such MSR.
   func readMSR(_ index: UInt32) -> UInt64?
   /// Writes such an MSR; false if there is none or the value is not allowed (the caller then raises #GP(0)).
@@ -80,6 +83,13 @@ public enum StopCause: Equatable, Sendable {
   case instructionLimit
   /// The guest waits in HLT (or shutdown), and nothing that L0 set up can ever wake it.
   case idle
+  /// The processor itself cannot go on; ``VMXProcessor/failure`` says why.
+  case failed
+}
+
+extension VMXProcessor {
+  /// A processor in software does not fail.
+  public var failure: String? { nil }
 }
 
 /// The machine's virtual time: retired guest instructions, and cycles, which also grow by the modelled costs.

@@ -1,3 +1,4 @@
+import GuestMemory
 import Processor
 import VMX
 import X86
@@ -115,6 +116,7 @@ struct MachinePointers {
   var ram: UnsafeMutableRawPointer
   var ramSize: UInt64
   var codePages: UnsafeMutablePointer<UInt8>
+  var copies: PageCopies
   var clock: UnsafeMutablePointer<VirtualClock>
   /// What VMX non-root operation needs beside the VMCS.
   var nonRoot: UnsafeMutablePointer<NonRootState>

@@ -8,7 +8,8 @@ extension Core {
   static func allocate(memory: PhysicalMemory) -> Core? {
     guard let blocks = BlockCache.allocate(ramSize: memory.size) else { return nil }
     let machine = MachinePointers(
-      ram: memory.base, ramSize: memory.size, codePages: memory.codePages, clock: allocated(VirtualClock()),
+      ram: memory.base, ramSize: memory.size, codePages: memory.codePages, copies: memory.copies,
+      clock: allocated(VirtualClock()),
       nonRoot: allocated(NonRootState(vmcs: .allocate())),
       translations: allocated(TranslationCache.allocate()),
       guestPhysical: allocated(GuestPhysicalCache.allocate()),

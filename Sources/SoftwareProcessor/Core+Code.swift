@@ -1,3 +1,4 @@
+import GuestMemory
 import X86
 
 // The coherence of decoded code: with stores, with translations, and with the code segment.
@@ -37,6 +38,11 @@ extension Core {
     }
   }
 
+  /// Ends the mark of a page whose last block is gone, unless somebody else watches it.
+  private func unmarkCode(page: Int) {
+    if !cpu.pointee.machine.copies.watches(page) { cpu.pointee.machine.codePages[page] = 0 }
+  }
+
   /// Drops the blocks decoded from `count` bytes at L0-physical `address`, which were written.
   func noteStore(_ address: UInt64, count: Int) {
     let last = address &+ UInt64(truncatingIfNeeded: count) &- 1
@@ -47,10 +53,11 @@ extension Core {
   private func noteStore(page: UInt64, from first: UInt64, through last: UInt64) {
     let page = Int(truncatingIfNeeded: page)
     guard page < blocks.pointee.pageCount, cpu.pointee.machine.codePages[page] != 0 else { return }
+    if cpu.pointee.machine.copies[page] == PageCopies.current { cpu.pointee.machine.copies.noteWrite(page) }
     let written = BlockCache.lines(from: first, count: last &- first &+ 1)
     guard blocks.pointee.codeLines[page] & written != 0 else { return }
     if !blocks.pointee.drop(page: page, from: first, through: last) {
-      cpu.pointee.machine.codePages[page] = 0
+      unmarkCode(page: page)
     }
     forgetJumps()
   }
@@ -69,7 +76,7 @@ extension Core {
         let page = Int(truncatingIfNeeded: block.pointee.physical >> 12)
         cache.pointee.pageBlocks[page] = nil
         cache.pointee.codeLines[page] = 0
-        cpu.pointee.machine.codePages[page] = 0
+        unmarkCode(page: page)
         candidate = block.pointee.nextInBucket
       }
       cache.pointee.buckets[bucket] = nil

@@ -9,10 +9,25 @@ extension Core {
 
   /// Runs the guest until a VM exit is pending (nil), or until L0 ends the run.
   func runGuest(until stopRequest: StopRequest) -> StopCause? {
+    guard beginGuest() else { return nil }
+    return continueGuest(until: stopRequest)
+  }
+
+  /// What a VM entry does behind the loading of the guest's state; false if that makes a VM exit pending.
+  func beginGuest() -> Bool {
     do throws(Interruption) {
       enterVirtualAPIC()
       try injectEvent()
       try checkTPRThreshold()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /// Runs a guest that has been entered, as ``runGuest(until:)`` does.
+  func continueGuest(until stopRequest: StopRequest) -> StopCause? {
+    do throws(Interruption) {
       while true {
         // A pending trap of the monitor trap flag is kept in no VMCS.
         if !nonRoot.pointee.isMTFPending, stopRequest.take() { return .requested }

@@ -92,7 +92,7 @@ extension Core {
   }
 
   /// The current paging mode and its controls.
-  private var linearPaging: LinearPaging {
+  var linearPaging: LinearPaging {
     let mode = PagingMode(
       paging: cr0.contains(.pg), pae: cr4.contains(.pae), longModeActive: isIA32e)
     var controls: LinearPaging.Controls = []

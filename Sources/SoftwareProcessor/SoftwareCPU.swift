@@ -13,7 +13,7 @@ public final class SoftwareCPU: VMXProcessor {
   /// What it has of ``SoftwareCPU/features``.
   public let features: ProcessorFeatures
   let core: Core
-  private let stopRequest: StopRequest
+  let stopRequest: StopRequest
   private let environment: EntryEnvironment
   private let memo = EntryMemo()
 
@@ -64,6 +64,14 @@ public final class SoftwareCPU: VMXProcessor {
   // MARK: VM entry and VM exit
 
   public func enter(_ vmcs: VMCS) -> EntryOutcome {
+    if let outcome = begin(vmcs) { return outcome }
+    guard let cause = core.continueGuest(until: stopRequest) else { return exit(vmcs) }
+    return stop(vmcs, cause)
+  }
+
+  /// Checks `vmcs` and loads the guest from it, with the event that is injected; how the VM entry ended, if nothing of
+  /// the guest can run.
+  func begin(_ vmcs: VMCS) -> EntryOutcome? {
     core.forgetStaleCode(memory)
     if let failure = entryFailure(vmcs) { return fail(vmcs, failure) }
     core.loadControls(vmcs)
@@ -74,14 +82,16 @@ public final class SoftwareCPU: VMXProcessor {
       return .exit(vmcs.exitReason)
     }
     core.startPreemptionTimer()
-    if let cause = core.runGuest(until: stopRequest) {
-      core.saveGuestState()
-      if core.nonRoot.pointee.timerDeadline != .max {
-        vmcs[.preemptionTimerValue] = core.preemptionTimerValue
-      }
-      return .stopped(cause)
+    return core.beginGuest() ? nil : exit(vmcs)
+  }
+
+  /// Leaves the guest without a VM exit.
+  func stop(_ vmcs: VMCS, _ cause: StopCause) -> EntryOutcome {
+    core.saveGuestState()
+    if core.nonRoot.pointee.timerDeadline != .max {
+      vmcs[.preemptionTimerValue] = core.preemptionTimerValue
     }
-    return exit(vmcs)
+    return .stopped(cause)
   }
 
   /// The first violated check of the VM entry.
@@ -108,7 +118,7 @@ public final class SoftwareCPU: VMXProcessor {
     }
   }
 
-  private func exit(_ vmcs: VMCS) -> EntryOutcome {
+  func exit(_ vmcs: VMCS) -> EntryOutcome {
     core.recordExit()
     core.saveGuestState()
     if !core.storeExitMSRs(vmcs) { vmcs.abortIndicator = VMXAbort.savingGuestMSRs.rawValue }

@@ -16,6 +16,9 @@ struct StopRequest: @unchecked Sendable {
 
   func make() { flag.pointee.store(true, ordering: .relaxed) }
 
+  /// Whether a request waits to be taken.
+  var isMade: Bool { flag.pointee.load(ordering: .relaxed) }
+
   /// Whether a request has been made since the last call.
   func take() -> Bool {
     guard flag.pointee.load(ordering: .relaxed) else { return false }

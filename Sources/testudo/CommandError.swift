@@ -1,5 +1,6 @@
 import Experiments
 import Hypervisor
+import KVMProcessor
 
 /// An error that ends the program: one line for people, and its exit status.
 struct CommandError: Error {
@@ -23,6 +24,8 @@ struct CommandError: Error {
     case let error as ExperimentError: self.init(error.status, error.description)
     case let error as LinuxGuestError: self.init(.unavailable, error.description)
     case let error as MachineError: self.init(error.status, error.description)
+    case let error as KVMError:
+      self.init(.unavailable, "\(error.description); --processor software runs anywhere")
     default: return nil
     }
   }

@@ -5,6 +5,7 @@ import Foundation
 import Hypervisor
 import KVMProcessor
 import Logging
+import Processor
 import Report
 import Trace
 
@@ -15,6 +16,7 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension EPTCompositionPolicy: ExpressibleByArgument {}
+extension InterceptMode: ExpressibleByArgument {}
 extension BootProtocol: ExpressibleByArgument {}
 
 struct RunCommand: ParsableCommand {
@@ -94,6 +96,12 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "How the KVM processor finds the instructions that can cause VM exits: patched, by HLTs in a copy of the guest's "
+        + "code; stepped, by single steps.", valueName: "mode"))
+  var intercepts: InterceptMode?
+
+  @Option(
+    help: ArgumentHelp(
       "How L1's VMREAD and VMWRITE reach vmcs12: \(VMCSAccess.choices.joined(separator: ", ")).",
       valueName: "model"),
     transform: RunCommand.access)
@@ -169,13 +177,15 @@ struct RunCommand: ParsableCommand {
       throw ValidationError(
         "The value of '--env <name=value>' is '\(line)': expected one line such as NR_CPUS=1")
     }
+    guard intercepts == nil || processor == .kvm else {
+      throw ValidationError("--intercepts is of the KVM processor: give --processor kvm too")
+    }
     guard dumpAt.isEmpty || dumpVmcs != nil else {
       throw ValidationError("--dump-at needs --dump-vmcs FOLDER, where the dumps are written")
     }
   }
 
   func run() throws {
-    guard processor == .software else { throw Self.kvmUnavailable() }
     let source = try GuestSource(guest)
     let options = try guestOptions(of: source)
     let watchdog = Watchdog(timeout: timeout)
@@ -198,7 +208,32 @@ struct RunCommand: ParsableCommand {
         configuration.recorded = TreeRecording(treesPerReason: traceVmcs) { traceFile.write($0) }
       }
     }
-    let machine = try Laboratory.machine(configuration)
+    let run = Run(
+      source: source, options: options, configuration: configuration, console: console, progress: progress,
+      watchdog: watchdog, disks: disks, traceFile: traceFile, dumps: dumps)
+    switch processor {
+    case .software: try perform(run, on: Laboratory.machine(configuration))
+    case .kvm: try perform(run, on: Laboratory.machine(configuration, intercepts: intercepts ?? .patched))
+    }
+  }
+
+  /// What belongs to one run.
+  private struct Run {
+    var source: GuestSource
+    var options: GuestOptions
+    var configuration: MachineConfiguration
+    var console: SerialConsole
+    var progress: ProgressLine?
+    var watchdog: Watchdog
+    var disks: [DiskFile]
+    var traceFile: TraceFile?
+    var dumps: VMCSFolder?
+  }
+
+  private func perform<P: VMXProcessor & SendableMetatype>(_ run: Run, on machine: Machine<P>) throws {
+    let (options, configuration) = (run.options, run.configuration)
+    let (console, progress, traceFile) = (run.console, run.progress, run.traceFile)
+    let (watchdog, disks, dumps) = (run.watchdog, run.disks, run.dumps)
     traceFile?.begin()
     logger.info("running", metadata: ["guest": "\(guest)", "commandLine": "\(configuration.commandLine)"])
     watchdog.guardRun { machine.requestStop($0) }
@@ -343,11 +378,5 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("expected a number of seconds above 0, such as 10 or 0.5")
     }
     return seconds
-  }
-
-  private static func kvmUnavailable() -> CommandError {
-    CommandError(
-      .unavailable,
-      "the KVM processor cannot run guests yet: use --processor software, which needs no hardware")
   }
 }

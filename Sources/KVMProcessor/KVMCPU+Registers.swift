@@ -1,0 +1,183 @@
+import CKVM
+import Glibc
+import VMX
+import X86
+
+// From the guest's state to the virtual CPU's registers, and back.
+extension KVMCPU {
+  /// The bits of CR4 that plain instructions depend on. PGE is set and cleared for the sake of the TLB alone.
+  private static var relevantCR4: CR4 { [.pse, .pae, .smep, .smap] }
+  private static var relevantCR0: CR0 { [.pe, .et, .ne, .wp, .am, .pg] }
+  private static var relevantEFER: EFER { [.lme, .lma, .nxe] }
+
+  /// Whether the virtual CPU can be given the guest's mode.
+  ///
+  /// The PDPTE registers of PAE paging are the guest's own, but KVM loads them anew; and outside 64-bit mode, code is
+  /// decoded by its place in the page, which is that of the instruction pointer only in a flat segment.
+  var hasSuitableMode: Bool {
+    let cr4 = software.hostedCR4
+    guard software.hostedCR0.contains(.pe), calibration.cr4.isSuperset(of: cr4.intersection(Self.relevantCR4))
+    else { return false }
+    if software.hostedEFER.contains(.lma) { return true }
+    let isPAE = software.hostedCR0.contains(.pg) && cr4.contains(.pae)
+    return !isPAE && software.hostedSegment(.cs).base & 0xFFF == 0
+  }
+
+  /// Loads the virtual CPU's special registers if they differ from what it holds, or if its TLB has to be emptied.
+  func loadSpecialRegisters(_ space: GuestSpace) throws(KVMError) {
+    let run = space.machine.run
+    let registers = space.machine.specialRegisters
+    let generation = software.translationGeneration
+    if generation != space.flushedGeneration {
+      // What invalidated translations was executed elsewhere. A change of CR4.PGE empties the TLB.
+      space.flushedGeneration = generation
+      space.isPGESet.toggle()
+    }
+    registers.pointee = space.machine.initial
+    var cr4 = software.hostedCR4.intersection(Self.relevantCR4)
+    if space.isPGESet { cr4.insert(.pge) }
+    // Plain instructions do not use the FPU, so that it need not be loaded.
+    let cr0 = software.hostedCR0.intersection(Self.relevantCR0).union([.ts, .et, .ne])
+    registers.pointee.cr0 = cr0.rawValue
+    registers.pointee.cr2 = 0
+    registers.pointee.cr3 = software.hostedCR3 & 0x000F_FFFF_FFFF_F000
+    registers.pointee.cr4 = cr4.rawValue
+    registers.pointee.efer = software.hostedEFER.intersection(Self.relevantEFER).rawValue
+    registers.pointee.es = segment(.es)
+    registers.pointee.cs = segment(.cs)
+    registers.pointee.ss = segment(.ss)
+    registers.pointee.ds = segment(.ds)
+    registers.pointee.fs = segment(.fs)
+    registers.pointee.gs = segment(.gs)
+    registers.pointee.ldt = segment(.ldtr)
+    registers.pointee.tr = segment(.tr)
+    registers.pointee.gdt.base = 0
+    registers.pointee.gdt.limit = 0
+    (registers.pointee.idt.base, registers.pointee.idt.limit) = try exceptionTable(space)
+    let size = MemoryLayout<kvm_sregs>.size
+    if space.hasLoaded, memcmp(registers, space.loaded, size) == 0 { return }
+    memcpy(space.loaded, registers, size)
+    space.hasLoaded = true
+    ckvm_load(run, false, true)
+  }
+
+  private func segment(_ number: GuestSegment) -> kvm_segment {
+    let state = software.hostedSegment(number)
+    let rights = state.accessRights
+    var value = kvm_segment()
+    value.base = state.base
+    value.limit = state.limit
+    value.selector = state.selector
+    guard !rights.isUnusable else {
+      value.unusable = 1
+      return value
+    }
+    value.type = rights.type
+    value.s = rights.isCodeOrData ? 1 : 0
+    value.dpl = rights.dpl
+    value.present = rights.isPresent ? 1 : 0
+    value.avl = rights.isAvailable ? 1 : 0
+    value.l = rights.isLong ? 1 : 0
+    value.db = rights.isBig ? 1 : 0
+    value.g = rights.isGranular ? 1 : 0
+    return value
+  }
+
+  /// Loads the general-purpose registers, RIP and RFLAGS.
+  func loadRegisters(_ space: GuestSpace) {
+    let to = space.machine.registers
+    let from = registers
+    to.pointee.rax = from.pointee.rax
+    to.pointee.rcx = from.pointee.rcx
+    to.pointee.rdx = from.pointee.rdx
+    to.pointee.rbx = from.pointee.rbx
+    to.pointee.rsp = from.pointee.rsp
+    to.pointee.rbp = from.pointee.rbp
+    to.pointee.rsi = from.pointee.rsi
+    to.pointee.rdi = from.pointee.rdi
+    to.pointee.r8 = from.pointee.r8
+    to.pointee.r9 = from.pointee.r9
+    to.pointee.r10 = from.pointee.r10
+    to.pointee.r11 = from.pointee.r11
+    to.pointee.r12 = from.pointee.r12
+    to.pointee.r13 = from.pointee.r13
+    to.pointee.r14 = from.pointee.r14
+    to.pointee.r15 = from.pointee.r15
+    to.pointee.rip = software.hostedRIP
+    // An instruction begins and ends with RF clear, or it is no plain one.
+    to.pointee.rflags = software.hostedRFLAGS & ~RFLAGS.rf.rawValue
+    ckvm_load(space.machine.run, true, false)
+  }
+
+  /// Takes over what the virtual CPU has left; its RIP is `rip`.
+  func takeRegisters(_ space: GuestSpace, rip: UInt64) {
+    let from = space.machine.registers
+    let to = registers
+    to.pointee.rax = from.pointee.rax
+    to.pointee.rcx = from.pointee.rcx
+    to.pointee.rdx = from.pointee.rdx
+    to.pointee.rbx = from.pointee.rbx
+    to.pointee.rsp = from.pointee.rsp
+    to.pointee.rbp = from.pointee.rbp
+    to.pointee.rsi = from.pointee.rsi
+    to.pointee.rdi = from.pointee.rdi
+    to.pointee.r8 = from.pointee.r8
+    to.pointee.r9 = from.pointee.r9
+    to.pointee.r10 = from.pointee.r10
+    to.pointee.r11 = from.pointee.r11
+    to.pointee.r12 = from.pointee.r12
+    to.pointee.r13 = from.pointee.r13
+    to.pointee.r14 = from.pointee.r14
+    to.pointee.r15 = from.pointee.r15
+    software.endPlainRun(rip: rip, rflags: from.pointee.rflags)
+  }
+}
+
+// MARK: - Exceptions
+
+extension KVMCPU {
+  /// The IDT that makes every exception of the virtual CPU leave KVM_RUN before anything of it is delivered: none, where
+  /// KVM keeps the registers over the shutdown that follows; else one that lies where no page is.
+  private func exceptionTable(_ space: GuestSpace) throws(KVMError) -> (base: UInt64, limit: UInt16) {
+    guard calibration.exceptions == .missingPage else { return (0, 0) }
+    if let hole = space.idtHole, !space.isMapped(hole.guest >> 12),
+      software.probeSystem(hole.linear).guestPhysical == hole.guest
+    {
+      return (hole.linear, 0xFFF)
+    }
+    let hole = try findHole(space)
+    space.idtHole = hole
+    return (hole.linear, 0xFFF)
+  }
+
+  /// Where to look for a linear address that leads to no page: what guests map at the beginning of their address space, and
+  /// where Linux maps all of physical memory.
+  private static var holeCandidates: [UInt64] {
+    let starts: [UInt64] = [0, 0xFFFF_8880_0000_0000]
+    let devices: [UInt64] = [0, 0xA_0000, 0xF_0000, 0xC000_0000, 0xD000_0000, 0xFEE0_0000]
+    return starts.flatMap { start in devices.map { start &+ $0 } }
+      + (0..<2048).map { UInt64($0) << 21 } + (0..<512).map { UInt64($0) << 12 }
+  }
+
+  private func findHole(_ space: GuestSpace) throws(KVMError) -> (linear: UInt64, guest: UInt64) {
+    var spare: (linear: UInt64, guest: UInt64)?
+    for linear in Self.holeCandidates {
+      guard let guest = software.probeSystem(linear).guestPhysical.map({ $0 & ~0xFFF }) else { continue }
+      if software.probePhysical(guest) == nil {
+        try space.reserve(guest >> 12)
+        return (linear, guest)
+      }
+      if spare == nil, !space.isMapped(guest >> 12), guest >> 12 != software.hostedCR3 >> 12 {
+        spare = (linear, guest)
+      }
+    }
+    guard let spare else {
+      throw .unexpectedExit(
+        "the guest's page tables leave no page out in which the KVM processor could see its exceptions: use "
+          + "--processor software")
+    }
+    // The page is kept out of the guest's reach, so that each access to it is handed over.
+    try space.reserve(spare.guest >> 12)
+    return spare
+  }
+}

@@ -1,0 +1,137 @@
+import CKVM
+import Glibc
+import GuestMemory
+import InstructionDecoder
+import SoftwareProcessor
+import Translation
+import VMX
+import X86
+
+/// What follows a stretch of plain instructions.
+enum PlainEnd {
+  /// The software processor executes the instruction at RIP.
+  case handOver
+  /// The software processor looks for events.
+  case settle
+  /// The virtual CPU can go on.
+  case again
+}
+
+// The virtual CPU's runs.
+extension KVMCPU {
+  /// Runs plain instructions from RIP on.
+  func runPlain() throws(KVMError) -> PlainEnd {
+    guard let space, hasSuitableMode else { return .handOver }
+    let rip = software.hostedRIP
+    let linear = software.hostedEFER.contains(.lma) ? rip : software.hostedSegment(.cs).base &+ rip
+    guard let guest = software.probe(linear, .execute).guestPhysical,
+      let page = software.probePhysical(guest), isExecutable(page),
+      memory.contains(PhysicalAddress(page.physical), count: 1),
+      let code = try codePage(page.physical, decodeMode)
+    else { return .handOver }
+    if code.isSite(Int(page.physical & 0xFFF)) { return .handOver }
+    if intercepts == .patched {
+      try mapCopy(of: code, at: guest)
+    } else if !space.isMapped(guest >> 12) {
+      _ = try map(guest)
+    }
+    try loadSpecialRegisters(space)
+    loadRegisters(space)
+    setTimer()
+    // A request that came before the kick could reach this virtual CPU.
+    if software.isStopRequested { return .settle }
+    return try runUntilExit(space, code)
+  }
+
+  private func isExecutable(_ page: HostedPage) -> Bool {
+    if software.hasModeBasedExecute, software.hostedCPL == 3 { return page.permissions.contains(.userExecute) }
+    return page.permissions.contains(.execute)
+  }
+
+  private var decodeMode: DecodeMode {
+    let rights = software.hostedSegment(.cs).accessRights
+    if software.hostedEFER.contains(.lma), rights.isLong { return .long64 }
+    return rights.isBig ? .protected32 : .protected16
+  }
+
+  /// Enters the virtual CPU until it has come to an instruction that is to be handed over, or is interrupted.
+  private func runUntilExit(_ space: GuestSpace, _ code: CodePage) throws(KVMError) -> PlainEnd {
+    let machine = space.machine
+    while true {
+      let error = timed { machine.enter() }
+      switch error {
+      case 0: break
+      case EINTR, EAGAIN:
+        ckvm_set_immediate_exit(machine.run, false)
+        armedDeadline = .max
+        takeRegisters(space, rip: machine.registers.pointee.rip)
+        return .settle
+      case EFAULT:
+        takeRegisters(space, rip: machine.registers.pointee.rip)
+        return try takeFault(space)
+      default: throw .refused(.run, errno: error)
+      }
+      switch machine.exitReason {
+      case KVMExit.halt:
+        takeRegisters(space, rip: machine.registers.pointee.rip &- 1)
+        return .handOver
+      case KVMExit.debug:
+        clock.pointee.instructions &+= 1
+        clock.pointee.cycles &+= 1
+        takeRegisters(space, rip: machine.registers.pointee.rip)
+        return .settle
+      case KVMExit.shutdown:
+        guard calibration.exceptions == .shutdown else {
+          throw .unexpectedExit("the guest's virtual CPU shut down, and KVM did not keep its state")
+        }
+        takeRegisters(space, rip: machine.registers.pointee.rip)
+        return try takeFault(space)
+      case KVMExit.internalError:
+        takeRegisters(space, rip: machine.registers.pointee.rip)
+        code.makeSite(Int(machine.registers.pointee.rip & 0xFFF))
+        return try takeFault(space)
+      case KVMExit.memoryMapped:
+        if let end = try takeAccess(space, code) { return end }
+      case KVMExit.interrupted, KVMExit.interruptWindow:
+        takeRegisters(space, rip: machine.registers.pointee.rip)
+        return .settle
+      default: throw unexpected(machine)
+      }
+    }
+  }
+
+  /// Runs `body`, which enters the virtual CPU, and lets so much virtual time pass as its instructions took, as far as that
+  /// can be said: the time that the run took beyond that of an empty one, by the calibrated time of an instruction.
+  private func timed(_ body: () -> Int32) -> Int32 {
+    count { $0.runs &+= 1 }
+    guard intercepts != .stepped else { return body() }
+    let start = ckvm_thread_time()
+    let result = body()
+    let time = Double(ckvm_thread_time() &- start) - calibration.nanosecondsPerRun
+    if time > 0 {
+      let instructions = UInt64(time / calibration.nanosecondsPerInstruction)
+      clock.pointee.instructions &+= instructions
+      clock.pointee.cycles &+= instructions
+    }
+    return result
+  }
+
+  /// The virtual CPU met a fault at RIP, and nothing of the instruction has happened. A page that it missed is mapped, else
+  /// the software processor finds out what the fault was.
+  private func takeFault(_ space: GuestSpace) throws(KVMError) -> PlainEnd {
+    ckvm_clear_events(space.machine.run)
+    if try mapOperands() { return .again }
+    count { $0.faults &+= 1 }
+    return .handOver
+  }
+
+  private func unexpected(_ machine: KVMVirtualMachine) -> KVMError {
+    let reason = machine.exitReason
+    let place = "at RIP 0x" + String(machine.registers.pointee.rip, radix: 16)
+    if reason == KVMExit.failedEntry {
+      let detail = String(ckvm_entry_failure(machine.run), radix: 16)
+      return .unexpectedExit("KVM could not enter the guest \(place): the hardware's reason is 0x\(detail)")
+    }
+    return .unexpectedExit("KVM_RUN returned with exit reason \(reason) \(place), which no plain instruction causes")
+  }
+}

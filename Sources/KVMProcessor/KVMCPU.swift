@@ -1,0 +1,252 @@
+import CKVM
+import Glibc
+import GuestMemory
+import InstructionDecoder
+import Processor
+import SoftwareProcessor
+import Synchronization
+import Translation
+import VMX
+import X86
+
+/// The processor on `/dev/kvm`: a guest's plain instructions run on a virtual CPU of KVM, and everything else is handed to
+/// a software processor inside, one instruction at a time.
+///
+/// Nothing of KVM's own nesting is used. Stock KVM shows user space few of the events that VMX knows, so the processor
+/// does not wait to be shown them: no instruction runs on the virtual CPU before it was decoded, and those that can cause
+/// VM exits never do (``CodePage``). What is left to KVM are faults, which it reports in ways that differ from host to
+/// host and that ``KVMCalibration`` finds out; the instruction that met one is executed anew by the software processor,
+/// which knows what it means. So exit reasons, qualifications, lengths and the VM-entry checks have one source.
+public final class KVMCPU: VMXProcessor {
+  public let memory: PhysicalMemory
+  /// How a guest's sensitive instructions are found.
+  public let intercepts: InterceptMode
+  /// What the host's KVM was found to do.
+  public let calibration: KVMCalibration
+  /// What the run did, by who did it.
+  public private(set) var counts = KVMRunCounts()
+  public private(set) var failureSentence: String?
+
+  let software: SoftwareCPU
+  let system: KVMSystem
+  let copies: CopyStore
+  /// The file that RAM is in.
+  let memoryFile: Int32
+  var spaces: [UInt64: GuestSpace] = [:]
+  /// The space of the EPT that is in use.
+  var space: GuestSpace?
+  var codePages: [Int: CodePage] = [:]
+  /// The pages of RAM in which code was decoded, by whomever.
+  var watched: Set<Int> = []
+  /// The stores to watched pages that have been dealt with.
+  var seenWrites: UInt64 = 0
+  private var clockOfUse: UInt64 = 0
+  /// The deadline that the timer is set for.
+  var armedDeadline: UInt64 = .max
+  private var timer: Int = -1
+  private var timerThread: Int32 = 0
+  /// The thread that runs the guest, or 0.
+  private let runner = Atomic<Int32>(0)
+
+  /// As many address spaces as L1 with a few L2s has; more of them make one forget its mappings.
+  private static let greatestSpaceCount = 8
+
+  /// A processor over `memory`, in which nothing has been stored yet.
+  public init(
+    memory: PhysicalMemory, features: ProcessorFeatures = SoftwareCPU.features,
+    intercepts: InterceptMode = .patched, path: String = KVMHost.defaultPath
+  ) throws(KVMError) {
+    system = try KVMSystem(path: path)
+    guard ckvm_prepare_kicks() == 0 else { throw .last(.signal) }
+    calibration = try KVMCalibration.measured(system)
+    if let sentence = calibration.obstacle(to: intercepts) { throw .unsuitable(sentence) }
+    copies = try CopyStore()
+    memoryFile = ckvm_memory_file("testudo-memory", memory.size)
+    guard memoryFile >= 0 else { throw .last(.memoryFile) }
+    do throws(MemoryError) {
+      try memory.move(to: memoryFile)
+    } catch {
+      close(memoryFile)
+      throw .last(.mapMemory)
+    }
+    guard let software = SoftwareCPU(memory: memory, features: features) else {
+      close(memoryFile)
+      throw .refused(.mapMemory, errno: ENOMEM)
+    }
+    self.software = software
+    self.memory = memory
+    self.intercepts = intercepts
+  }
+
+  deinit {
+    if timer != -1 { ckvm_delete_timer(timer) }
+    close(memoryFile)
+  }
+
+  public var name: StaticString { "kvm" }
+  public var features: ProcessorFeatures { software.features }
+  public var capabilities: VMXCapabilities { Self.capabilities }
+  public var registers: UnsafeMutablePointer<RegisterFile> { software.registers }
+  public var clock: UnsafeMutablePointer<VirtualClock> { software.clock }
+  public var failure: String? { failureSentence }
+
+  public var externalInterrupt: UInt8? {
+    get { software.externalInterrupt }
+    set { software.externalInterrupt = newValue }
+  }
+  public var isNMIPending: Bool {
+    get { software.isNMIPending }
+    set { software.isNMIPending = newValue }
+  }
+
+  public func requestStop() {
+    software.requestStop()
+    let thread = runner.load(ordering: .sequentiallyConsistent)
+    if thread != 0 { ckvm_kick(thread) }
+  }
+
+  // MARK: VM entry
+
+  public func enter(_ vmcs: VMCS) -> EntryOutcome {
+    // The software processor's TLB sees a few instructions of many: its misses are nobody's.
+    clock.pointee.pageWalks = nil
+    clock.pointee.walkReferenceCycles = 0
+    counts.entries &+= 1
+    if let outcome = software.beginHosted(vmcs) { return outcome }
+    if let outcome = software.runHosted(vmcs, instructions: 0) { return outcome }
+    let thread = ckvm_this_thread()
+    runner.store(thread, ordering: .sequentiallyConsistent)
+    defer {
+      runner.store(0, ordering: .sequentiallyConsistent)
+      ckvm_accept_kicks(nil)
+    }
+    do throws(KVMError) {
+      try prepareTimer(thread)
+      try selectSpace()
+      return try run(vmcs)
+    } catch {
+      failureSentence = error.description
+      return software.stopHosted(vmcs, .failed)
+    }
+  }
+
+  private func run(_ vmcs: VMCS) throws(KVMError) -> EntryOutcome {
+    while true {
+      let end = software.isPlain ? try runPlain() : .handOver
+      switch end {
+      case .again: continue
+      case .settle:
+        if let outcome = software.runHosted(vmcs, instructions: 0) { return outcome }
+      case .handOver:
+        counts.handedOver &+= 1
+        try watchCode()
+        if let outcome = software.runHosted(vmcs, instructions: 1) { return outcome }
+      }
+    }
+  }
+
+  /// Makes the space of the EPT that the guest runs under the current one.
+  private func selectSpace() throws(KVMError) {
+    clockOfUse &+= 1
+    let root = software.hostedEPTPointer & 0x000F_FFFF_FFFF_F000
+    if space?.root != root {
+      if let known = spaces[root] { space = known } else { space = try makeSpace(root) }
+      armedDeadline = .max
+    }
+    guard let space else { return }
+    space.age = clockOfUse
+    ckvm_accept_kicks(space.machine.run)
+    if software.hostedAPICAccessPage != space.hiddenPage { try hide(software.hostedAPICAccessPage, in: space) }
+  }
+
+  private func makeSpace(_ root: UInt64) throws(KVMError) -> GuestSpace {
+    if spaces.count >= Self.greatestSpaceCount, let oldest = spaces.values.min(by: { $0.age < $1.age }) {
+      spaces[oldest.root] = nil
+    }
+    let made = try GuestSpace(root: root, system: system, pageCount: Int(memory.size >> 12))
+    if intercepts == .stepped { try made.machine.setStepping(true) }
+    spaces[root] = made
+    return made
+  }
+
+  /// The APIC-access page belongs to nobody.
+  private func hide(_ page: UInt64?, in space: GuestSpace) throws(KVMError) {
+    if let page { try space.forget(page: Int(page >> 12)) }
+    space.hiddenPage = page
+  }
+
+  private func prepareTimer(_ thread: Int32) throws(KVMError) {
+    guard thread != timerThread else { return }
+    if timer != -1 { ckvm_delete_timer(timer) }
+    timer = ckvm_create_timer()
+    timerThread = thread
+    armedDeadline = .max
+    guard timer != -1 else { throw .last(.timer) }
+  }
+
+  /// Has the virtual CPU leave its run when the clock will have reached the next deadline, as far as can be said.
+  func setTimer() {
+    let deadline = software.hostedDeadline
+    guard deadline != armedDeadline else { return }
+    armedDeadline = deadline
+    guard deadline != .max else { return ckvm_set_timer(timer, 0) }
+    let cycles = deadline &- min(deadline, clock.pointee.cycles)
+    let time = Double(cycles) * calibration.nanosecondsPerInstruction
+    ckvm_set_timer(timer, UInt64(min(max(time, 1000), 1e18)))
+  }
+
+  // MARK: The contract's other part
+
+  public func readMSR(_ index: UInt32) -> UInt64? {
+    capabilities.value(ofMSR: index) ?? software.readMSR(index)
+  }
+  public func writeMSR(_ index: UInt32, _ value: UInt64) -> Bool { software.writeMSR(index, value) }
+  public var xcr0: UInt64 { software.xcr0 }
+  public func writeXCR0(_ value: UInt64) -> Bool { software.writeXCR0(value) }
+  public var contextSize: Int { software.contextSize }
+  public func saveContext(to place: UnsafeMutableRawPointer) { software.saveContext(to: place) }
+  public func restoreContext(from place: UnsafeRawPointer) { software.restoreContext(from: place) }
+
+  /// Forgets the mappings too: the next accesses of the guest map its pages anew.
+  public func invalidateEPT(_ scope: EPTInvalidation) {
+    software.invalidateEPT(scope)
+    do throws(KVMError) {
+      switch scope {
+      case .singleContext(let eptp): try spaces[eptp & 0x000F_FFFF_FFFF_F000]?.forgetAll()
+      case .allContexts: for space in spaces.values { try space.forgetAll() }
+      }
+    } catch {
+      // What cannot be unmapped must not be run on.
+      spaces = [:]
+      space = nil
+    }
+  }
+
+  public func invalidateVPID(_ scope: VPIDInvalidation) { software.invalidateVPID(scope) }
+
+  // MARK: Counting
+
+  func count(_ change: (inout KVMRunCounts) -> Void) { change(&counts) }
+}
+
+/// How a guest's sensitive instructions are found.
+public enum InterceptMode: String, CaseIterable, Sendable {
+  /// They are replaced by HLT in a copy of the guest's code, page by page, before the guest can come to them.
+  case patched
+  /// The guest runs by single steps, each instruction decoded before it. Slow, and nothing in the guest's code is changed.
+  case stepped
+}
+
+/// What was done by whom in the runs of a ``KVMCPU``.
+public struct KVMRunCounts: Equatable, Sendable {
+  /// VM entries.
+  public var entries: UInt64 = 0
+  /// KVM_RUNs.
+  public var runs: UInt64 = 0
+  /// Instructions that the software processor executed.
+  public var handedOver: UInt64 = 0
+  /// Pages and larger ranges mapped into a guest's memory.
+  public var mappings: UInt64 = 0
+  /// Faults that a virtual CPU met for another reason than a mapping that was missing.
+  public var faults: UInt64 = 0
+}

@@ -1,0 +1,241 @@
+import CKVM
+import Glibc
+import X86
+
+/// A guest of a few instructions in 64-bit mode, to find out what KVM does with them.
+final class TinyGuest {
+  private let machine: KVMVirtualMachine
+  private let file: Int32
+  /// The guest's RAM, as L0 sees it.
+  private let ram: UnsafeMutableRawPointer
+  /// Where KVM finds it: RAM, in which pages can be missing.
+  private let window: UnsafeMutableRawPointer
+  private let timer: Int
+
+  /// Where things are in the guest's RAM, whose first 2 MByte are mapped to themselves.
+  private enum Place {
+    static let size = 1 << 21
+    static let pageTables = 0x1000
+    static let code = 0x8000
+    static let data = 0x9000
+    static let readOnly = 0xB000
+    static let missing = 0xA000
+  }
+
+  /// How a run ended.
+  private struct End {
+    /// 0, or the errno of KVM_RUN.
+    var error: Int32
+    var reason: UInt32
+    var registers: kvm_regs
+
+    func isExit(_ wanted: UInt32) -> Bool { error == 0 && reason == wanted }
+    /// The place of the next instruction in the guest's code.
+    var offset: Int { Int(truncatingIfNeeded: registers.rip) - Place.code }
+    /// Whether no instruction has changed RBX, which begins with a mark.
+    var isUntouched: Bool { registers.rbx == TinyGuest.mark }
+  }
+
+  private static let mark: UInt64 = 0x1234_5678
+  /// No guest here needs so much time.
+  private static let patience: UInt64 = 2_000_000_000
+
+  init(_ system: KVMSystem) throws(KVMError) {
+    machine = try KVMVirtualMachine(system)
+    file = ckvm_memory_file("testudo-calibration", UInt64(Place.size))
+    guard file >= 0 else { throw .last(.memoryFile) }
+    ram = try Self.map(nil, Place.size, PROT_READ | PROT_WRITE, file, 0)
+    window = try Self.map(nil, Place.size, PROT_READ | PROT_WRITE, file, 0)
+    let readOnly = window + Place.readOnly
+    _ = try Self.map(readOnly, 4096, PROT_READ, file, Place.readOnly)
+    let missing = window + Place.missing
+    let isMissing = mmap(
+      missing, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0)
+    guard isMissing == missing else { throw .last(.mapMemory) }
+    timer = ckvm_create_timer()
+    guard timer != -1 else { throw .last(.timer) }
+    try machine.setMemory(slot: 0, guest: 0, size: UInt64(Place.size), host: window)
+    for level in 0..<3 {
+      let table = Place.pageTables + level << 12
+      ram.storeBytes(of: UInt64(table + 0x1000) | 3, toByteOffset: table, as: UInt64.self)
+    }
+    for page in 0..<512 {
+      let place = Place.pageTables + 3 << 12 + page * 8
+      ram.storeBytes(of: UInt64(page) << 12 | 3, toByteOffset: place, as: UInt64.self)
+    }
+    ckvm_want(machine.run, false)
+  }
+
+  private static func map(
+    _ place: UnsafeMutableRawPointer?, _ size: Int, _ protection: Int32, _ file: Int32, _ offset: Int
+  ) throws(KVMError) -> UnsafeMutableRawPointer {
+    let flags = place == nil ? MAP_SHARED : MAP_SHARED | MAP_FIXED
+    guard let mapped = mmap(place, size, protection, flags, file, off_t(offset)), mapped != MAP_FAILED
+    else { throw .last(.mapMemory) }
+    return mapped
+  }
+
+  deinit {
+    ckvm_delete_timer(timer)
+    munmap(ram, Place.size)
+    munmap(window, Place.size)
+    close(file)
+  }
+
+  // MARK: Running
+
+  /// Runs `code` with RBX marked and RAX the address of something.
+  private func run(
+    _ code: [UInt8], address: Int = Place.data, cr4: CR4 = .pae, idt: UInt64? = nil
+  ) -> End {
+    for (index, byte) in code.enumerated() {
+      ram.storeBytes(of: byte, toByteOffset: Place.code + index, as: UInt8.self)
+    }
+    let special = machine.specialRegisters
+    special.pointee = machine.initial
+    special.pointee.cr0 = CR0([.pe, .et, .ne, .wp, .pg, .ts]).rawValue
+    special.pointee.cr3 = UInt64(Place.pageTables)
+    special.pointee.cr4 = cr4.rawValue
+    special.pointee.efer = EFER([.lme, .lma]).rawValue
+    special.pointee.cs = Self.segment(isCode: true)
+    let data = Self.segment(isCode: false)
+    (special.pointee.ds, special.pointee.es, special.pointee.ss) = (data, data, data)
+    (special.pointee.fs, special.pointee.gs) = (data, data)
+    special.pointee.idt.base = idt ?? 0
+    special.pointee.idt.limit = idt == nil ? 0 : 0xFFF
+    machine.registers.pointee = kvm_regs()
+    machine.registers.pointee.rip = UInt64(Place.code)
+    machine.registers.pointee.rsp = UInt64(Place.data + 0x800)
+    machine.registers.pointee.rax = UInt64(address)
+    machine.registers.pointee.rbx = Self.mark
+    machine.registers.pointee.rflags = 2
+    ckvm_load(machine.run, true, true)
+    ckvm_clear_events(machine.run)
+    return enter()
+  }
+
+  private func enter() -> End {
+    ckvm_accept_kicks(machine.run)
+    ckvm_set_timer(timer, Self.patience)
+    let error = machine.enter()
+    ckvm_set_timer(timer, 0)
+    ckvm_accept_kicks(nil)
+    ckvm_set_immediate_exit(machine.run, false)
+    return End(error: error, reason: machine.exitReason, registers: machine.registers.pointee)
+  }
+
+  /// Ends an access that is pending in KVM.
+  private func complete() {
+    ckvm_set_immediate_exit(machine.run, true)
+    _ = machine.enter()
+    ckvm_set_immediate_exit(machine.run, false)
+  }
+
+  private static func segment(isCode: Bool) -> kvm_segment {
+    var value = kvm_segment()
+    value.limit = .max
+    value.selector = isCode ? 8 : 16
+    value.type = isCode ? 11 : 3
+    value.s = 1
+    value.present = 1
+    value.g = 1
+    if isCode { value.l = 1 } else { value.db = 1 }
+    return value
+  }
+
+  // MARK: Measuring
+
+  private enum Code {
+    static let nop: UInt8 = 0x90
+    static let hlt: UInt8 = 0xF4
+    static let ud2: [UInt8] = [0x0F, 0x0B]
+    static let vmresume: [UInt8] = [0x0F, 0x01, 0xC3]
+    static let vmcall: [UInt8] = [0x0F, 0x01, 0xC1]
+    /// MOV EBX, [RAX], and MOV [RAX], EBX.
+    static let load: [UInt8] = [0x8B, 0x18]
+    static let store: [UInt8] = [0x89, 0x18]
+  }
+
+  func measure(_ value: inout KVMCalibration) throws(KVMError) {
+    let halt = run([Code.nop, Code.hlt])
+    value.haltExits = halt.isExit(KVMExit.halt) && halt.offset == 2
+    if halt.error != 0, halt.error != EINTR { throw .refused(.run, errno: halt.error) }
+    measureAccesses(&value)
+    measureTime(&value)
+    for bit in [CR4.smep, .smap] where run([Code.hlt], cr4: [.pae, bit]).isExit(KVMExit.halt) {
+      value.cr4.insert(bit)
+    }
+    value.holdsVMXE = run([Code.hlt], cr4: [.pae, .vmxe]).isExit(KVMExit.halt)
+    try measureSteps(&value)
+    // An IDT that cannot be read, to see where the exception stops.
+    let missed = run([Code.nop] + Code.ud2, idt: UInt64(Place.missing))
+    if missed.error == EFAULT, missed.offset == 1, missed.isUntouched { value.exceptions = .missingPage }
+  }
+
+  private func measureAccesses(_ value: inout KVMCalibration) {
+    let load = run([Code.nop] + Code.load + [Code.hlt], address: Place.missing)
+    if load.error == EFAULT, load.offset == 1 { value.missedLoads = .fault }
+    if load.isExit(KVMExit.memoryMapped), load.offset == 1, load.isUntouched {
+      value.missedLoads = .deviceBefore
+      complete()
+    }
+    value.missedStores = storing(Place.missing)
+    value.readOnlyStores = storing(Place.readOnly)
+  }
+
+  private func storing(_ address: Int) -> KVMCalibration.MissedAccess {
+    let store = run([Code.nop] + Code.store + [Code.hlt], address: address)
+    if store.error == EFAULT, store.offset == 1 { return .fault }
+    guard store.isExit(KVMExit.memoryMapped), ckvm_mmio_is_write(machine.run) else { return .unusable }
+    complete()
+    return store.offset == 3 ? .deviceAfter : store.offset == 1 ? .deviceBefore : .unusable
+  }
+
+  private func measureSteps(_ value: inout KVMCalibration) throws(KVMError) {
+    do throws(KVMError) { try machine.setStepping(true) } catch { return }
+    let step = run([Code.nop, Code.nop, Code.hlt])
+    value.singleSteps = step.isExit(KVMExit.debug) && step.offset == 1
+    try machine.setStepping(false)
+  }
+
+  private func measureTime(_ value: inout KVMCalibration) {
+    var times: [Double] = []
+    for _ in 0..<65 {
+      let start = ckvm_thread_time()
+      _ = run([Code.hlt])
+      times.append(Double(ckvm_thread_time() &- start))
+    }
+    value.nanosecondsPerRun = times.sorted()[times.count / 2]
+    // MOV ECX, count; DEC ECX; JNZ to the DEC; HLT: long enough to be told from the run itself.
+    var count: UInt32 = 1000
+    while true {
+      let bytes = (0..<4).map { UInt8(truncatingIfNeeded: count >> ($0 * 8)) }
+      let start = ckvm_thread_time()
+      let end = run([0xB9] + bytes + [0xFF, 0xC9, 0x75, 0xFC, Code.hlt])
+      let time = Double(ckvm_thread_time() &- start) - value.nanosecondsPerRun
+      guard end.isExit(KVMExit.halt) else { return }
+      if time > 1e6 || count > 1 << 26 {
+        value.nanosecondsPerInstruction = max(time / Double(2 * count), 0.01)
+        return
+      }
+      count *= 8
+    }
+  }
+
+  /// What may leave the virtual CPU without its state.
+  func measureShutdown(_ value: inout KVMCalibration) throws(KVMError) {
+    let shutdown = run([Code.nop] + Code.ud2)
+    let isKept = shutdown.isExit(KVMExit.shutdown) && shutdown.offset == 1 && shutdown.isUntouched
+    if isKept, run([Code.nop, Code.hlt]).isExit(KVMExit.halt) { value.exceptions = .shutdown }
+    let idt = value.exceptions == .missingPage ? UInt64(Place.missing) : nil
+    value.vmxInstruction = surfacing(Code.vmresume, idt)
+    if machine.keepsHypercalls { value.hypercall = surfacing(Code.vmcall, idt) }
+  }
+
+  private func surfacing(_ code: [UInt8], _ idt: UInt64?) -> KVMCalibration.Surfacing {
+    let end = run([Code.nop] + code + [Code.hlt], idt: idt)
+    guard end.offset == 1 else { return .other }
+    if end.isExit(KVMExit.internalError) { return .internalError }
+    return end.isExit(KVMExit.shutdown) || end.error == EFAULT ? .exception : .other
+  }
+}
