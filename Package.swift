@@ -47,7 +47,8 @@ let rooms: [Room] = [
   Room(
     name: "KVMProcessor",
     imports: [
-      "CKVM", "X86", "VMX", "GuestMemory", "Translation", "InstructionDecoder", "Processor", "SoftwareProcessor",
+      "CKVM", "X86", "VMX", "GuestMemory", "Translation", "InstructionDecoder", "Processor",
+      "SoftwareProcessor",
     ]),
   // Nested core.
   Room(name: "NestedVMX", imports: ["X86", "VMX", "EntryChecks", "Translation"]),

@@ -125,7 +125,8 @@ public final class PhysicalMemory: @unchecked Sendable {
   /// Puts all of RAM, which is zero then, into the file `descriptor`, of at least ``size`` bytes, so that others can map
   /// its pages too.
   public func move(to descriptor: Int32) throws(MemoryError) {
-    let mapped = mmap(base, Int(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor, 0)
+    let mapped = mmap(
+      base, Int(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor, 0)
     guard mapped == base else { throw .reservationFailed(bytes: size, errno: errno) }
   }
 

@@ -44,7 +44,9 @@ final class CodePage {
     static let interior = Mark(rawValue: 1 << 2)
   }
 
-  init(page: Int, mode: DecodeMode, bytes: UnsafeRawPointer, copy: UnsafeMutableRawPointer, copyOffset: UInt64) {
+  init(
+    page: Int, mode: DecodeMode, bytes: UnsafeRawPointer, copy: UnsafeMutableRawPointer, copyOffset: UInt64
+  ) {
     self.page = page
     self.mode = mode
     self.copy = copy

@@ -117,7 +117,8 @@ final class GuestSpace {
     guard let base = regions[number]?.base else { return }
     let place = base + Int(index << 12)
     let flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE
-    guard mmap(place, Int(count << 12), protection.flags, flags, descriptor, off_t(offset << 12)) == place else {
+    guard mmap(place, Int(count << 12), protection.flags, flags, descriptor, off_t(offset << 12)) == place
+    else {
       throw .last(.mapMemory)
     }
     if !copied.isEmpty { copied.subtract(guest..<(guest + count)) }
@@ -166,7 +167,9 @@ final class GuestSpace {
     for (number, region) in regions {
       try Self.empty(region.base, Int(Self.regionSize))
       guard regions.count >= Self.greatestRegionCount else {
-        for word in 0..<region.mapped.count where region.mapped[word] != 0 { regions[number]?.mapped[word] = 0 }
+        for word in 0..<region.mapped.count where region.mapped[word] != 0 {
+          regions[number]?.mapped[word] = 0
+        }
         continue
       }
       try machine.setMemory(slot: region.slot, guest: number << Self.regionShift, size: 0, host: nil)

@@ -33,7 +33,8 @@ extension KVMCPU {
     }
     let first = Int(start >> 12)
     try space.map(
-      (guest & ~(large - 1)) >> 12, count: large >> 12, page: first, memoryFile, offset: start >> 12, .readWrite)
+      (guest & ~(large - 1)) >> 12, count: large >> 12, page: first, memoryFile, offset: start >> 12,
+      .readWrite)
     for position in 0..<Int(large >> 12) where memory.copies.watches(first + position) {
       try mapPage(
         guest & ~(large - 1) + UInt64(position) << 12, page: first + position, isWritable: false, in: space)

@@ -13,7 +13,8 @@ struct MemoryReference {
 extension KVMCPU {
   /// The bytes at RIP, as far as they can be read, decoded.
   func instructionAtRIP() -> Instruction? {
-    let linear = software.hostedEFER.contains(.lma)
+    let linear =
+      software.hostedEFER.contains(.lma)
       ? software.hostedRIP : software.hostedSegment(.cs).base &+ software.hostedRIP
     guard let guest = software.probe(linear, .execute).guestPhysical,
       let page = software.probePhysical(guest),
@@ -56,8 +57,13 @@ extension KVMCPU {
       var offset = self.offset(instruction) & addressMask
       // A bit string reaches beyond its operand.
       if instruction.mnemonic.isBitTest, instruction.operand1.kind == .general {
-        let bits = Int64(bitPattern: registers[GeneralRegister(number: UInt64(instruction.operand1.register))])
-        let signed = instruction.operandSize == 8 ? bits : instruction.operandSize == 4 ? Int64(Int32(truncatingIfNeeded: bits)) : Int64(Int16(truncatingIfNeeded: bits))
+        let bits = Int64(
+          bitPattern: registers[GeneralRegister(number: UInt64(instruction.operand1.register))])
+        let signed =
+          instruction.operandSize == 8
+          ? bits
+          : instruction.operandSize == 4
+            ? Int64(Int32(truncatingIfNeeded: bits)) : Int64(Int16(truncatingIfNeeded: bits))
         offset = (offset &+ UInt64(bitPattern: (signed >> 3) & ~Int64(size - 1))) & addressMask
       }
       add(instruction.address.segment, offset, isWrite, size: UInt64(max(operand.size, 1)))

@@ -44,7 +44,9 @@ extension KVMCPU {
   }
 
   private func isExecutable(_ page: HostedPage) -> Bool {
-    if software.hasModeBasedExecute, software.hostedCPL == 3 { return page.permissions.contains(.userExecute) }
+    if software.hasModeBasedExecute, software.hostedCPL == 3 {
+      return page.permissions.contains(.userExecute)
+    }
     return page.permissions.contains(.execute)
   }
 
@@ -107,12 +109,11 @@ extension KVMCPU {
     guard intercepts != .stepped else { return body() }
     let start = ckvm_thread_time()
     let result = body()
-    let time = Double(ckvm_thread_time() &- start) - calibration.nanosecondsPerRun
-    if time > 0 {
-      let instructions = UInt64(time / calibration.nanosecondsPerInstruction)
-      clock.pointee.instructions &+= instructions
-      clock.pointee.cycles &+= instructions
-    }
+    let time = max(0, Double(ckvm_thread_time() &- start) - calibration.nanosecondsPerRun)
+    // A run that was interrupted counts in any case, or a near deadline might never come.
+    let instructions = max(UInt64(time / calibration.nanosecondsPerInstruction), result == 0 ? 0 : 1)
+    clock.pointee.instructions &+= instructions
+    clock.pointee.cycles &+= instructions
     return result
   }
 
@@ -132,6 +133,7 @@ extension KVMCPU {
       let detail = String(ckvm_entry_failure(machine.run), radix: 16)
       return .unexpectedExit("KVM could not enter the guest \(place): the hardware's reason is 0x\(detail)")
     }
-    return .unexpectedExit("KVM_RUN returned with exit reason \(reason) \(place), which no plain instruction causes")
+    return .unexpectedExit(
+      "KVM_RUN returned with exit reason \(reason) \(place), which no plain instruction causes")
   }
 }

@@ -156,7 +156,9 @@ public final class KVMCPU: VMXProcessor {
     guard let space else { return }
     space.age = clockOfUse
     ckvm_accept_kicks(space.machine.run)
-    if software.hostedAPICAccessPage != space.hiddenPage { try hide(software.hostedAPICAccessPage, in: space) }
+    if software.hostedAPICAccessPage != space.hiddenPage {
+      try hide(software.hostedAPICAccessPage, in: space)
+    }
   }
 
   private func makeSpace(_ root: UInt64) throws(KVMError) -> GuestSpace {
@@ -186,13 +188,16 @@ public final class KVMCPU: VMXProcessor {
 
   /// Has the virtual CPU leave its run when the clock will have reached the next deadline, as far as can be said.
   func setTimer() {
+    // Between two steps the clock is exact.
+    guard intercepts != .stepped else { return }
     let deadline = software.hostedDeadline
     guard deadline != armedDeadline else { return }
     armedDeadline = deadline
     guard deadline != .max else { return ckvm_set_timer(timer, 0) }
     let cycles = deadline &- min(deadline, clock.pointee.cycles)
-    let time = Double(cycles) * calibration.nanosecondsPerInstruction
-    ckvm_set_timer(timer, UInt64(min(max(time, 1000), 1e18)))
+    // A timer that expires before the guest is entered would keep it from going on at all.
+    let time = Double(cycles) * calibration.nanosecondsPerInstruction + 2 * calibration.nanosecondsPerRun
+    ckvm_set_timer(timer, UInt64(min(time, 1e18)))
   }
 
   // MARK: The contract's other part

@@ -63,7 +63,9 @@ public struct KVMCalibration: Equatable, Sendable {
     if !haltExits, mode == .patched { return "HLT does not leave KVM_RUN" }
     if !singleSteps, mode == .stepped { return "single steps do not work: use --intercepts patched" }
     if exceptions == .unseen { return "exceptions of a guest cannot be seen before their delivery" }
-    if missedLoads != .fault, missedLoads != .deviceBefore { return "a load from a missing page is not reported" }
+    if missedLoads != .fault, missedLoads != .deviceBefore {
+      return "a load from a missing page is not reported"
+    }
     if missedStores == .unusable || missedStores == .deviceBefore || readOnlyStores == .unusable {
       return "a store to a missing or read-only page is not reported"
     }

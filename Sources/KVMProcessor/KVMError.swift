@@ -27,7 +27,7 @@ public enum KVMRequest: String, Sendable {
     case (.createVM, _), (.createVCPU, _): "the kernel's log (dmesg) says what kvm lacks"
     case (.setMSRFilter, _): "use a kernel from Linux 5.10 on"
     case (.mapMemory, _): "raise vm.max_map_count (sysctl), or give the guest less memory"
-    default: "the kernel's log (dmesg) may say why; --processor software needs nothing of it"
+    default: "the kernel's log (dmesg) may say why"
     }
   }
 }

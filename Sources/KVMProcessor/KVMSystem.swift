@@ -82,7 +82,9 @@ final class KVMVirtualMachine {
     slot: UInt32, guest: UInt64, size: UInt64, host: UnsafeMutableRawPointer?
   ) throws(KVMError) {
     let place = UInt64(UInt(bitPattern: host))
-    guard ckvm_set_memory(descriptor, slot, guest, size, place) >= 0 else { throw .last(.setUserMemoryRegion) }
+    guard ckvm_set_memory(descriptor, slot, guest, size, place) >= 0 else {
+      throw .last(.setUserMemoryRegion)
+    }
   }
 
   /// Has each run end behind one instruction, or no longer.

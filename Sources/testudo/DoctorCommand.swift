@@ -1,4 +1,5 @@
 import ArgumentParser
+import KVMProcessor
 import Report
 
 struct DoctorCommand: ParsableCommand {
@@ -10,8 +11,14 @@ struct DoctorCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let findings = HostReport.findings(Host.current())
-    try Output.write(json ? Self.json(findings).text(indent: 2) + "\n" : Self.text(findings))
+    let host = Host.current()
+    let findings = HostReport.findings(host)
+    let calibration = try? host.calibration.get()
+    if json {
+      try Output.write(Self.json(findings, calibration).text(indent: 2) + "\n")
+    } else {
+      try Output.write(Self.text(findings) + (calibration.map(Self.text) ?? ""))
+    }
   }
 
   static func text(_ findings: [Finding]) -> String {
@@ -21,7 +28,14 @@ struct DoctorCommand: ParsableCommand {
     return table.rendered() + (advice.isEmpty ? "" : "\nWhat to do:\n" + advice.joined())
   }
 
-  private static func json(_ findings: [Finding]) -> JSONValue {
+  /// What the host's KVM was found to do.
+  private static func text(_ calibration: KVMCalibration) -> String {
+    var table = TextTable(columns: [.init("KVM, as calibrated by tiny guests"), .init("found")])
+    for trait in calibration.traits { table.append([trait.subject, trait.found]) }
+    return "\n" + table.rendered()
+  }
+
+  private static func json(_ findings: [Finding], _ calibration: KVMCalibration?) -> JSONValue {
     [
       "schema": "testudo.doctor/1",
       "findings": .array(
@@ -31,6 +45,12 @@ struct DoctorCommand: ParsableCommand {
             "found": .string(finding.found), "advice": finding.advice.map(JSONValue.string) ?? .null,
           ]
         }),
+      "calibration": calibration.map { calibration in
+        .array(
+          calibration.traits.map { trait in
+            ["subject": .string(trait.subject), "found": .string(trait.found)]
+          })
+      } ?? .null,
     ]
   }
 }

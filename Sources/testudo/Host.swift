@@ -6,6 +6,8 @@ struct Host {
   /// The fields of the first processor in /proc/cpuinfo.
   var cpu: [String: String]
   var kvm: KVMHost
+  /// What its KVM was found to do, or why it could not be found out.
+  var calibration: Result<KVMCalibration, KVMError>
   /// Memory in bytes that programs can still get, or nil if the host does not say.
   var availableMemory: UInt64?
   /// What `swiftc --version` prints in its first line, or nil if there is no Swift on the PATH.
@@ -17,6 +19,7 @@ struct Host {
   static func current() -> Host {
     Host(
       cpu: fields(of: text("/proc/cpuinfo").components(separatedBy: "\n\n").first ?? ""), kvm: .probe(),
+      calibration: Result { () throws(KVMError) in try .measured() },
       availableMemory: memory(in: fields(of: text("/proc/meminfo"))), swift: swiftVersion())
   }
 

@@ -21,7 +21,8 @@ struct Finding: Equatable {
 enum HostReport {
   static func findings(_ host: Host) -> [Finding] {
     [
-      cpu(host), softwareProcessor, virtualization(host), kvmDevice(host.kvm), kvmProcessor, memory(host),
+      cpu(host), softwareProcessor, virtualization(host), kvmDevice(host.kvm), kvmProcessor(host),
+      memory(host),
       swift(host),
     ]
   }
@@ -82,9 +83,29 @@ enum HostReport {
     }
   }
 
-  private static let kvmProcessor = Finding(
-    subject: "KVM processor", verdict: .absent, found: "this version of testudo cannot run guests on KVM yet",
-    advice: "use the software processor")
+  private static func kvmProcessor(_ host: Host) -> Finding {
+    let subject = "KVM processor"
+    let advice = "use the software processor, which is the default of 'testudo run'"
+    switch host.calibration {
+    case .failure(.noDevice), .failure(.cannotOpen):
+      return Finding(
+        subject: subject, verdict: .absent, found: "not without \(host.kvm.path)", advice: advice)
+    case .failure(let error):
+      return Finding(subject: subject, verdict: .absent, found: error.description, advice: advice)
+    case .success(let calibration):
+      let modes = InterceptMode.allCases
+      let obstacles = modes.map { calibration.obstacle(to: $0) }
+      let possible = zip(modes, obstacles).filter { $0.1 == nil }.map { "--intercepts \($0.0.rawValue)" }
+      if possible.isEmpty {
+        return Finding(subject: subject, verdict: .absent, found: obstacles[0] ?? "", advice: advice)
+      }
+      let isComplete = possible.count == modes.count
+      return Finding(
+        subject: subject, verdict: isComplete ? .present : .partial,
+        found: "testudo run --processor kvm, \(possible.joined(separator: " or "))",
+        advice: isComplete ? nil : obstacles.compactMap { $0 }.first)
+    }
+  }
 
   private static func memory(_ host: Host) -> Finding {
     guard let bytes = host.availableMemory else {

@@ -100,6 +100,9 @@ struct RunCommand: ParsableCommand {
         + "code; stepped, by single steps.", valueName: "mode"))
   var intercepts: InterceptMode?
 
+  @Option(help: ArgumentHelp("The device of the KVM processor (default: /dev/kvm).", valueName: "file"))
+  var kvmDevice: String?
+
   @Option(
     help: ArgumentHelp(
       "How L1's VMREAD and VMWRITE reach vmcs12: \(VMCSAccess.choices.joined(separator: ", ")).",
@@ -180,6 +183,9 @@ struct RunCommand: ParsableCommand {
     guard intercepts == nil || processor == .kvm else {
       throw ValidationError("--intercepts is of the KVM processor: give --processor kvm too")
     }
+    guard kvmDevice == nil || processor == .kvm else {
+      throw ValidationError("--kvm-device is of the KVM processor: give --processor kvm too")
+    }
     guard dumpAt.isEmpty || dumpVmcs != nil else {
       throw ValidationError("--dump-at needs --dump-vmcs FOLDER, where the dumps are written")
     }
@@ -213,7 +219,10 @@ struct RunCommand: ParsableCommand {
       watchdog: watchdog, disks: disks, traceFile: traceFile, dumps: dumps)
     switch processor {
     case .software: try perform(run, on: Laboratory.machine(configuration))
-    case .kvm: try perform(run, on: Laboratory.machine(configuration, intercepts: intercepts ?? .patched))
+    case .kvm:
+      let device = kvmDevice ?? KVMHost.defaultPath
+      try perform(
+        run, on: Laboratory.machine(configuration, intercepts: intercepts ?? .patched, device: device))
     }
   }
 

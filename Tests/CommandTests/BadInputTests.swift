@@ -49,7 +49,14 @@ import Testing
     Mistake(
       ["run", "minimal", "--vmcs-access", "maybe"], 64, ["--vmcs-access", "maybe", "off", "hardware"]),
     Mistake(["run", "minimal", "--processor", "z80"], 64, ["--processor", "z80", "software"]),
-    Mistake(["run", "minimal", "--processor", "kvm"], 69, ["KVM", "--processor software"]),
+    Mistake(
+      ["run", "minimal", "--processor", "kvm", "--kvm-device", "/dev/no-such-kvm"], 69,
+      ["there is no /dev/no-such-kvm", "modprobe", "--processor software"]),
+    Mistake(
+      ["run", "minimal", "--processor", "kvm", "--kvm-device", "/dev/null"], 69,
+      ["KVM_GET_API_VERSION", "--processor software"]),
+    Mistake(["run", "minimal", "--intercepts", "stepped"], 64, ["--intercepts", "--processor kvm"]),
+    Mistake(["run", "minimal", "--kvm-device", "/dev/kvm"], 64, ["--kvm-device", "--processor kvm"]),
     Mistake(
       ["run", "minimal", "--cmdline", String(repeating: "x", count: 5000)], 64, ["command line", "5"]),
     Mistake(
