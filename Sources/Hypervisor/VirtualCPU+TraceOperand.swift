@@ -7,7 +7,7 @@ import X86
 extension VirtualCPU {
   /// The operand of the exit that has just happened (see ``ExitOperand``). It is for the record alone, so that it is
   /// read without being counted as L0's work.
-  func operand(of reason: ExitReasonField, _ vmcs: VMCS) -> UInt64 {
+  mutating func operand(of reason: ExitReasonField, _ vmcs: VMCS) -> UInt64 {
     switch ExitOperand(reason.basic) {
     case .vmcsField:
       let information = ExitInstructionInformation(

@@ -27,29 +27,36 @@ struct MonitoredLine: Equatable {
 }
 
 /// HLT, MWAIT and PAUSE: how a virtual CPU lets time pass.
+///
+/// What the run loop asks at every exit has getters that are `mutating`, though they change nothing: from an `inout` self
+/// the compiler reads the one field that it needs, where it would copy all of the nested core from a borrowed one.
 extension VirtualCPU {
   /// Whether the guest executes nothing until an event comes.
   var isWaiting: Bool {
-    // No operator: the closure of its right side would copy all of this virtual CPU, at every exit.
-    if wait != nil { return true }
-    guard vmx.isInL2 else { return false }
-    return isL2Asleep
+    mutating get {
+      // No operator: the closure of its right side would copy all of this virtual CPU.
+      if wait != nil { return true }
+      guard vmx.isInL2 else { return false }
+      return isL2Asleep
+    }
   }
 
   /// Whether L2 is in an inactive state that only an event of L0's can end. If L1 asked for an exit that the processor
   /// itself times or finds, the processor has to go on.
   private var isL2Asleep: Bool {
-    let vmcs = vmx.vmcs02
-    if isL2WaitingForSIPI { return true }
-    guard vmcs[.guestActivityState] != UInt64(ActivityState.active.rawValue) else { return false }
-    let windows: PrimaryProcessorBasedControls = [
-      .interruptWindowExiting, .nmiWindowExiting, .monitorTrapFlag,
-    ]
-    let ofL1 = vmx.vmcs12?.primaryProcessorBasedControls ?? []
-    guard !vmcs.entryInterruptionInformation.isValid, ofL1.isDisjoint(with: windows),
-      !vmcs.pinBasedControls.contains(.activatePreemptionTimer), vmcs[.guestPendingDebugExceptions] == 0
-    else { return false }
-    return !vmx.virtualAPICEndsHLT
+    mutating get {
+      let vmcs = vmx.vmcs02
+      if isL2WaitingForSIPI { return true }
+      guard vmcs[.guestActivityState] != UInt64(ActivityState.active.rawValue) else { return false }
+      let windows: PrimaryProcessorBasedControls = [
+        .interruptWindowExiting, .nmiWindowExiting, .monitorTrapFlag,
+      ]
+      let ofL1 = vmx.vmcs12?.primaryProcessorBasedControls ?? []
+      guard !vmcs.entryInterruptionInformation.isValid, ofL1.isDisjoint(with: windows),
+        !vmcs.pinBasedControls.contains(.activatePreemptionTimer), vmcs[.guestPendingDebugExceptions] == 0
+      else { return false }
+      return !vmx.virtualAPICEndsHLT
+    }
   }
 
   /// Whether L2 is in the wait-for-SIPI state, in which only a start-up IPI does anything, and which the processor is
@@ -57,22 +64,26 @@ extension VirtualCPU {
   ///
   /// Source: SDM volume 3, "Guest Non-Register State"; "VMX-Preemption Timer" for the timer, which causes no VM exit.
   var isL2WaitingForSIPI: Bool {
-    guard vmx.isInL2 else { return false }
-    return vmx.vmcs02[.guestActivityState] == UInt64(ActivityState.waitForSIPI.rawValue)
+    mutating get {
+      guard vmx.isInL2 else { return false }
+      return vmx.vmcs02[.guestActivityState] == UInt64(ActivityState.waitForSIPI.rawValue)
+    }
   }
 
   /// Whether an event has come that ends the waiting. It may be asked while another virtual CPU has the processor.
   var canWake: Bool {
-    switch wait {
-    case nil: return hasEventForL2
-    case .startUp: return !apic.signals.isDisjoint(with: [.startUp, .initialize])
-    case .halt: return hasWakingEvent(takesMasked: false)
-    case .monitor(_, let takesMasked, let until):
-      return hasWakingEvent(takesMasked: takesMasked) || hasLineChanged || clock.pointee.cycles >= until
+    mutating get {
+      switch wait {
+      case nil: return hasEventForL2
+      case .startUp: return !apic.signals.isDisjoint(with: [.startUp, .initialize])
+      case .halt: return hasWakingEvent(takesMasked: false)
+      case .monitor(_, let takesMasked, let until):
+        return hasWakingEvent(takesMasked: takesMasked) || hasLineChanged || clock.pointee.cycles >= until
+      }
     }
   }
 
-  private func hasWakingEvent(takesMasked: Bool) -> Bool {
+  private mutating func hasWakingEvent(takesMasked: Bool) -> Bool {
     let vmcs = vmx.vmcs01
     if vmcs[.guestPendingDebugExceptions] != 0 || vmcs.entryInterruptionInformation.isValid { return true }
     if apic.signals.contains(.initialize), !vmx.isInVMXOperation { return true }
@@ -84,16 +95,18 @@ extension VirtualCPU {
   }
 
   private var hasEventForL2: Bool {
-    let vmcs = vmx.vmcs02
-    if isL2WaitingForSIPI { return apic.signals.contains(.startUp) }
-    if apic.signals.contains(.initialize) { return true }
-    if apic.signals.contains(.nonMaskable) {
-      // With virtual NMIs L2's blocking is virtual, and does not hold back a real NMI.
-      let isVirtual = vmx.wantsNMIs && vmcs.pinBasedControls.contains(.virtualNMIs)
-      if isVirtual || !vmcs.interruptibilityState.contains(.blockingByNMI) { return true }
+    mutating get {
+      let vmcs = vmx.vmcs02
+      if isL2WaitingForSIPI { return apic.signals.contains(.startUp) }
+      if apic.signals.contains(.initialize) { return true }
+      if apic.signals.contains(.nonMaskable) {
+        // With virtual NMIs L2's blocking is virtual, and does not hold back a real NMI.
+        let isVirtual = vmx.wantsNMIs && vmcs.pinBasedControls.contains(.virtualNMIs)
+        if isVirtual || !vmcs.interruptibilityState.contains(.blockingByNMI) { return true }
+      }
+      return apic.hasPendingInterrupt
+        && (vmx.wantsExternalInterrupts || RFLAGS(rawValue: vmcs[.guestRFLAGS]).contains(.if))
     }
-    return apic.hasPendingInterrupt
-      && (vmx.wantsExternalInterrupts || RFLAGS(rawValue: vmcs[.guestRFLAGS]).contains(.if))
   }
 
   /// Whether a maskable interrupt would end the waiting.

@@ -188,7 +188,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   }
 
   /// What the guest ran since it was entered, with its page walks.
-  private func noteRun(
+  private mutating func noteRun(
     since entered: UInt64, _ guestWalks: UnsafeMutablePointer<PageWalkCounts>,
     _ before: (walks: UInt64, references: UInt64)
   ) {
@@ -200,7 +200,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
 
   /// When the guest is to be interrupted, in a turn that lasts to `end`. Nothing comes between the steps of one
   /// instruction.
-  private func interruptDeadline(_ end: UInt64) -> UInt64 {
+  private mutating func interruptDeadline(_ end: UInt64) -> UInt64 {
     if deviceStep != nil { return .max }
     return requests.needsExit ? clock.pointee.cycles : min(attention.pointee.deadline, end)
   }
@@ -271,7 +271,7 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   }
 
   /// What L0 did for the exit: the nested core and its own handlers.
-  private func noteWork() {
+  private mutating func noteWork() {
     let nested = vmx.work.since(workBefore)
     let own = work.pointee
     openExit.pointee.work.vmcsReads = UInt32(clamping: nested.vmcsReads &+ own.vmcsReads)

@@ -9,7 +9,7 @@ import X86
 /// even if L1 has cleared it without INVEPT.
 ///
 /// Source: SDM volume 3, "Operations that Invalidate Cached Mappings"; "Accessed and Dirty Flags for EPT".
-struct DirtyLeaves {
+struct DirtyLeaves: ~Copyable {
   struct Leaf {
     var entry = PhysicalAddress<L1>(0)
     var guest = PhysicalAddress<L2>(0)
@@ -19,10 +19,18 @@ struct DirtyLeaves {
 
   static var capacity: Int { 256 }
 
-  private var leaves: InlineArray<256, Leaf> = InlineArray(repeating: Leaf())
+  /// Not inline: the nested core stays small, for the compiler may copy what it reads a field of.
+  private let leaves: UnsafeMutablePointer<Leaf>
   private(set) var count = 0
   /// The composed EPTs, by slot, that have pages to write which found no room here.
   private var overflowing: UInt32 = 0
+
+  init() {
+    leaves = .allocate(capacity: Self.capacity)
+    leaves.initialize(repeating: Leaf(), count: Self.capacity)
+  }
+
+  deinit { leaves.deallocate() }
 
   /// Takes note of a leaf; a page may be noted more than once.
   mutating func note(_ entry: PhysicalAddress<L1>, _ guest: PhysicalAddress<L2>, slot: Int) {
