@@ -142,17 +142,22 @@ extension RunningGuest {
   }
 }
 
+// MARK: PDPTEs
+
 extension RunningGuest {
-  /// With PAE paging a load of CR3 or a change of mode loads the four PDPTEs (SDM volume 3, "PDPTE Registers"); false
-  /// if one of them has a reserved bit set.
-  func loadPDPTEs(from ram: L1RAM) -> Bool {
+  /// Whether a load of CR3 or a change of mode loads the four PDPTEs (SDM volume 3, "PDPTE Registers").
+  var usesPDPTEs: Bool {
     let cr0 = CR0(rawValue: vmcs[.guestCR0])
     let efer = EFER(rawValue: vmcs[.guestEFER])
-    guard cr0.contains(.pg), CR4(rawValue: vmcs[.guestCR4]).contains(.pae), !efer.contains(.lma) else {
-      return true
-    }
+    return cr0.contains(.pg) && CR4(rawValue: vmcs[.guestCR4]).contains(.pae) && !efer.contains(.lma)
+  }
+
+  /// The guest-physical address of the table that they are loaded from.
+  var pageDirectoryPointers: UInt64 { vmcs[.guestCR3] & 0xFFFF_FFE0 }
+
+  /// Loads them from `table`; false if one of them has a reserved bit set.
+  func loadPDPTEs(from ram: L1RAM, at table: PhysicalAddress<L1>) -> Bool {
     let fields: [4 of VMCSField] = [.guestPDPTE0, .guestPDPTE1, .guestPDPTE2, .guestPDPTE3]
-    let table = PhysicalAddress<L1>(vmcs[.guestCR3] & 0xFFFF_FFE0)
     for index in 0..<4 {
       guard let place = ram.translate(table + UInt64(index) * 8, count: 8),
         let entry = ram.memory.load(place, as: UInt64.self)

@@ -187,8 +187,11 @@ struct TaskSwitch {
     guard let cr3 = state.cr3, guest.visibleCR0.contains(.pg) else { return }
     guest[.guestCR3] = cr3
     changesMappings = true
-    guard guest.loadPDPTEs(from: space.ram) else {
-      throw .exception(.generalProtection, errorCode: external)
+    if guest.usesPDPTEs {
+      let table = PhysicalAddress<L1>(guest.pageDirectoryPointers)
+      guard guest.loadPDPTEs(from: space.ram, at: table) else {
+        throw .exception(.generalProtection, errorCode: external)
+      }
     }
     space = space.refreshed.asSystem
   }

@@ -190,26 +190,12 @@ extension VirtualCPU {
     return rules
   }
 
-  /// With PAE paging a load of CR3 or a change of mode loads the four PDPTEs (SDM volume 3, "PDPTE Registers"); false
-  /// if one of them has a reserved bit set.
+  /// Loads the PDPTEs that the new paging registers ask for; false if one of them has a reserved bit set.
   private func loadPDPTEs() throws(GuestFault) -> Bool {
     let guest = guest
-    let cr0 = CR0(rawValue: guest.vmcs[.guestCR0])
-    let efer = EFER(rawValue: guest.vmcs[.guestEFER])
-    guard cr0.contains(.pg), CR4(rawValue: guest.vmcs[.guestCR4]).contains(.pae), !efer.contains(.lma)
-    else { return true }
-    let fields: [4 of VMCSField] = [.guestPDPTE0, .guestPDPTE1, .guestPDPTE2, .guestPDPTE3]
-    let table = try addressSpace.structure(at: guest.vmcs[.guestCR3] & 0xFFFF_FFE0)
-    for index in 0..<4 {
-      guard let place = ram.translate(table + UInt64(index) * 8, count: 8),
-        let entry = ram.memory.load(place, as: UInt64.self)
-      else { return false }
-      work.pointee.memoryAccesses &+= 1
-      let reserved: UInt64 = 0xFFF0_0000_0000_01E6
-      if entry & 1 != 0, entry & reserved != 0 { return false }
-      guest[fields[index]] = entry
-    }
-    return true
+    guard guest.usesPDPTEs else { return true }
+    let table = try addressSpace.structure(at: guest.pageDirectoryPointers)
+    return guest.loadPDPTEs(from: ram, at: table)
   }
 
   /// Has the processor forget the linear mappings of the guest that runs.
