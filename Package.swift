@@ -19,6 +19,8 @@ let threadedDispatch: [SwiftSetting] = [
 struct Room {
   var name: String
   var imports: [Target.Dependency] = []
+  /// What its tests import beside it and its imports.
+  var testImports: [Target.Dependency] = []
   var exclude: [String] = []
   var resources: [Resource] = []
   var settings: [SwiftSetting] = []
@@ -99,8 +101,8 @@ let suites: [Target] = [
   .testTarget(
     name: "GoldenTests",
     dependencies: [
-      "Hypervisor", "SoftwareProcessor", "Processor", "GuestMemory", "CostModel", "ExitAnalysis", "Trace",
-      "VMX", "X86", "Report",
+      "Hypervisor", "SoftwareProcessor", "KVMProcessor", "Processor", "GuestMemory", "CostModel",
+      "ExitAnalysis", "Trace", "VMX", "X86", "Report",
     ],
     exclude: ["Golden"]),
   .testTarget(name: "CommandTests", dependencies: ["testudo"]),
@@ -125,7 +127,7 @@ let package = Package(
     }
     + rooms.map {
       .testTarget(
-        name: "\($0.name)Tests", dependencies: [.target(name: $0.name)] + $0.imports)
+        name: "\($0.name)Tests", dependencies: [.target(name: $0.name)] + $0.imports + $0.testImports)
     }
     + [command] + suites,
   swiftLanguageModes: [.v6]

@@ -118,12 +118,14 @@ int ckvm_memory_file(const char *name, uint64_t size) {
 // MARK: Kicks
 
 static _Thread_local struct kvm_run *volatile kicked_run;
+static _Thread_local volatile uint32_t kick_count;
 
 static int kick_signal(void) { return SIGRTMIN + 2; }
 
 // A signal that comes before KVM_RUN would be lost without the flag; one that comes during it ends it anyway.
 static void end_run(int signal) {
   (void)signal;
+  kick_count++;
   struct kvm_run *run = kicked_run;
   if (run) ckvm_set_immediate_exit(run, true);
 }
@@ -132,6 +134,8 @@ int ckvm_prepare_kicks(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = end_run;
+  // KVM_RUN ends all the same.
+  action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   return sigaction(kick_signal(), &action, NULL);
 }
@@ -154,17 +158,18 @@ long ckvm_create_timer(void) {
 }
 
 void ckvm_set_timer(long timer, uint64_t nanoseconds) {
-  struct itimerspec time;
-  memset(&time, 0, sizeof time);
-  time.it_value.tv_sec = (time_t)(nanoseconds / 1000000000);
-  time.it_value.tv_nsec = (long)(nanoseconds % 1000000000);
+  struct itimerspec time = {
+      .it_value = {
+          .tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
   timer_settime((timer_t)timer, 0, &time, NULL);
 }
 
+uint32_t ckvm_kick_count(void) { return kick_count; }
+
 void ckvm_delete_timer(long timer) { timer_delete((timer_t)timer); }
 
-uint64_t ckvm_thread_time(void) {
+uint64_t ckvm_time(void) {
   struct timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  clock_gettime(CLOCK_MONOTONIC, &time);
   return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }

@@ -89,6 +89,13 @@ final class CodePage {
       .filter { decoded($0).map { Int($0.length) } == offset - $0 }
   }
 
+  /// How many instructions are known to begin from `start` up to `end`.
+  func count(from start: Int, to end: Int) -> UInt64 {
+    var count: UInt64 = 0
+    for offset in start..<max(start, end) where marks[offset].contains(.start) { count += 1 }
+    return count
+  }
+
   /// Takes over what `bytes` has become; false if an instruction that is known has changed.
   func update(from bytes: UnsafeRawPointer) -> Bool {
     guard memcmp(bytes, original, Self.size) != 0 else { return true }

@@ -49,7 +49,7 @@ extension KVMCPU {
     ckvm_set_immediate_exit(space.machine.run, true)
     defer {
       ckvm_set_immediate_exit(space.machine.run, false)
-      armedDeadline = .max
+      isTicking = false
     }
     // An instruction has few parts.
     for _ in 0..<16 {

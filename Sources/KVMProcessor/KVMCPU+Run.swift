@@ -40,7 +40,23 @@ extension KVMCPU {
     setTimer()
     // A request that came before the kick could reach this virtual CPU.
     if software.isStopRequested { return .settle }
-    return try runUntilExit(space, code)
+    let start = Int(page.physical & 0xFFF)
+    let end = try runUntilExit(space, code)
+    if intercepts != .stepped { countPassed(code, from: start, rip: rip) }
+    return end
+  }
+
+  /// Lets the virtual time pass of the instructions between the ends of a stretch, as they stand in the code. Of loops that
+  /// is one round; those that last are counted by ticks.
+  private func countPassed(_ code: CodePage, from start: Int, rip: UInt64) {
+    let distance = software.hostedRIP &- rip
+    guard distance < 4096 - UInt64(start) else { return pass(1) }
+    pass(code.count(from: start, to: start + Int(distance)))
+  }
+
+  private func pass(_ instructions: UInt64) {
+    clock.pointee.instructions &+= instructions
+    clock.pointee.cycles &+= instructions
   }
 
   private func isExecutable(_ page: HostedPage) -> Bool {
@@ -60,12 +76,12 @@ extension KVMCPU {
   private func runUntilExit(_ space: GuestSpace, _ code: CodePage) throws(KVMError) -> PlainEnd {
     let machine = space.machine
     while true {
-      let error = timed { machine.enter() }
+      let error = enter(machine)
       switch error {
       case 0: break
       case EINTR, EAGAIN:
         ckvm_set_immediate_exit(machine.run, false)
-        armedDeadline = .max
+        isTicking = false
         takeRegisters(space, rip: machine.registers.pointee.rip)
         return .settle
       case EFAULT:
@@ -102,19 +118,18 @@ extension KVMCPU {
     }
   }
 
-  /// Runs `body`, which enters the virtual CPU, and lets so much virtual time pass as its instructions took, as far as that
-  /// can be said: the time that the run took beyond that of an empty one, by the calibrated time of an instruction.
-  private func timed(_ body: () -> Int32) -> Int32 {
+  /// Enters the virtual CPU. A run that a tick interrupts has taken so many instructions as fit in its time by the
+  /// calibrated time of one.
+  private func enter(_ machine: KVMVirtualMachine) -> Int32 {
     count { $0.runs &+= 1 }
-    guard intercepts != .stepped else { return body() }
-    let start = ckvm_thread_time()
-    let result = body()
-    let time = max(0, Double(ckvm_thread_time() &- start) - calibration.nanosecondsPerRun)
-    // A run that was interrupted counts in any case, or a near deadline might never come.
-    let instructions = max(UInt64(time / calibration.nanosecondsPerInstruction), result == 0 ? 0 : 1)
-    clock.pointee.instructions &+= instructions
-    clock.pointee.cycles &+= instructions
-    return result
+    guard intercepts != .stepped else { return machine.enter() }
+    let start = ckvm_time()
+    let error = machine.enter()
+    guard error == EINTR else { return error }
+    let time = Double(min(ckvm_time() &- start, 2 * tick)) - 2 * calibration.nanosecondsPerRun
+    // It counts in any case, or a near deadline might never come.
+    pass(max(1, UInt64(max(0, time) / calibration.nanosecondsPerInstruction)))
+    return error
   }
 
   /// The virtual CPU met a fault at RIP, and nothing of the instruction has happened. A page that it missed is mapped, else

@@ -43,6 +43,9 @@ public final class KVMCPU: VMXProcessor {
   private var clockOfUse: UInt64 = 0
   /// The deadline that the timer is set for.
   var armedDeadline: UInt64 = .max
+  /// Whether the timer has been set, and the thread's kicks then: with another one it has expired.
+  var isTicking = false
+  private var kicksWhenArmed: UInt32 = 0
   private var timer: Int = -1
   private var timerThread: Int32 = 0
   /// The thread that runs the guest, or 0.
@@ -58,7 +61,7 @@ public final class KVMCPU: VMXProcessor {
   ) throws(KVMError) {
     system = try KVMSystem(path: path)
     guard ckvm_prepare_kicks() == 0 else { throw .last(.signal) }
-    calibration = try KVMCalibration.measured(system)
+    calibration = try KVMCalibration.known(system, path: path)
     if let sentence = calibration.obstacle(to: intercepts) { throw .unsuitable(sentence) }
     copies = try CopyStore()
     memoryFile = ckvm_memory_file("testudo-memory", memory.size)
@@ -151,7 +154,7 @@ public final class KVMCPU: VMXProcessor {
     let root = software.hostedEPTPointer & 0x000F_FFFF_FFFF_F000
     if space?.root != root {
       if let known = spaces[root] { space = known } else { space = try makeSpace(root) }
-      armedDeadline = .max
+      isTicking = false
     }
     guard let space else { return }
     space.age = clockOfUse
@@ -182,23 +185,29 @@ public final class KVMCPU: VMXProcessor {
     if timer != -1 { ckvm_delete_timer(timer) }
     timer = ckvm_create_timer()
     timerThread = thread
-    armedDeadline = .max
+    isTicking = false
     guard timer != -1 else { throw .last(.timer) }
   }
 
-  /// Has the virtual CPU leave its run when the clock will have reached the next deadline, as far as can be said.
+  /// Has the virtual CPU be interrupted by the next tick, and when the clock will have reached the next deadline, as far as
+  /// can be said.
   func setTimer() {
     // Between two steps the clock is exact.
     guard intercepts != .stepped else { return }
     let deadline = software.hostedDeadline
-    guard deadline != armedDeadline else { return }
+    let kicks = ckvm_kick_count()
+    guard deadline != armedDeadline || kicks != kicksWhenArmed || !isTicking else { return }
     armedDeadline = deadline
-    guard deadline != .max else { return ckvm_set_timer(timer, 0) }
-    let cycles = deadline &- min(deadline, clock.pointee.cycles)
+    kicksWhenArmed = kicks
+    isTicking = true
+    let cycles = Double(deadline &- min(deadline, clock.pointee.cycles))
     // A timer that expires before the guest is entered would keep it from going on at all.
-    let time = Double(cycles) * calibration.nanosecondsPerInstruction + 2 * calibration.nanosecondsPerRun
-    ckvm_set_timer(timer, UInt64(min(time, 1e18)))
+    let time = cycles * calibration.nanosecondsPerInstruction + 2 * calibration.nanosecondsPerRun
+    ckvm_set_timer(timer, UInt64(min(time, Double(tick))))
   }
+
+  /// The time between two ticks in nanoseconds: long against what a run may take for other reasons than its length.
+  private(set) lazy var tick = UInt64(max(2e6, 50 * calibration.nanosecondsPerRun))
 
   // MARK: The contract's other part
 

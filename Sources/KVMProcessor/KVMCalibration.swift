@@ -1,4 +1,5 @@
 import CKVM
+import Synchronization
 import X86
 
 /// What a host's KVM does, found out by tiny guests: the vector of abilities that the processor is built on. It never
@@ -81,7 +82,17 @@ extension KVMCalibration {
     return try measured(system)
   }
 
-  static func measured(_ system: KVMSystem) throws(KVMError) -> KVMCalibration {
+  /// The calibration of `system`, which is measured once in the life of the process.
+  static func known(_ system: KVMSystem, path: String) throws(KVMError) -> KVMCalibration {
+    if let value = measurements.withLock({ $0[path] }) { return value }
+    let value = try measured(system)
+    measurements.withLock { $0[path] = value }
+    return value
+  }
+
+  private static let measurements = Mutex<[String: KVMCalibration]>([:])
+
+  private static func measured(_ system: KVMSystem) throws(KVMError) -> KVMCalibration {
     var value = KVMCalibration()
     let guest = try TinyGuest(system)
     try guest.measure(&value)

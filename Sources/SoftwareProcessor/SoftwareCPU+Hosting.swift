@@ -183,6 +183,7 @@ extension SoftwareCPU {
   package func probePhysical(_ guestPhysical: UInt64) -> HostedPage? {
     let pointer = core.nonRoot.pointee.eptPointer
     guard pointer != 0 else {
+      if guestPhysical & ~0xFFF == core.nonRoot.pointee.virtualAPIC.accessPage { return nil }
       return HostedPage(physical: guestPhysical, permissions: .all, size: .page4K)
     }
     let paging = ExtendedPaging(

@@ -40,15 +40,31 @@ func runGuest(
   _ image: GuestImage, _ commandLine: String, _ configure: (inout MachineConfiguration) -> Void = { _ in }
 ) throws -> GuestRun {
   let serial = SerialText()
+  var configuration = keptConfiguration(image, commandLine, serial)
+  configure(&configuration)
+  let result = try softwareMachine(configuration).run()
+  return GuestRun(result: result, serial: serial.text)
+}
+
+/// A small machine for `image`, every event kept.
+func keptConfiguration(
+  _ image: GuestImage, _ commandLine: String, _ serial: SerialText
+) -> MachineConfiguration {
   var configuration = MachineConfiguration(image: image)
   configuration.commandLine = commandLine
   configuration.memorySize = 64 << 20
   configuration.trace = .kept(limit: 1_000_000)
   configuration.instructionLimit = 100_000_000
   configuration.serialOutput = { serial.append($0) }
-  configure(&configuration)
-  let result = try softwareMachine(configuration).run()
-  return GuestRun(result: result, serial: serial.text)
+  return configuration
+}
+
+/// The same for one of the committed images.
+func committedConfiguration(
+  _ name: String, _ commandLine: String, _ serial: SerialText
+) throws -> MachineConfiguration {
+  let bytes = try Data(contentsOf: Repository.images.appending(path: "\(name).elf"))
+  return keptConfiguration(GuestImage(name: name, bytes: Array(bytes)), commandLine, serial)
 }
 
 /// Runs one of the committed images.

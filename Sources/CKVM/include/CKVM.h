@@ -99,8 +99,10 @@ void ckvm_kick(int thread);
 long ckvm_create_timer(void);
 /// Has the timer expire once in so many nanoseconds; 0 stops it.
 void ckvm_set_timer(long timer, uint64_t nanoseconds);
+/// How many kicks the calling thread has had.
+uint32_t ckvm_kick_count(void);
 void ckvm_delete_timer(long timer);
-/// The processor time of the calling thread in nanoseconds.
-uint64_t ckvm_thread_time(void);
+/// A clock in nanoseconds that never goes back.
+uint64_t ckvm_time(void);
 
 #endif

@@ -5,10 +5,10 @@ import Testing
 import VMX
 import X86
 
-/// A guest made by hand on a software processor: a VMCS with a flat 64-bit guest, identity page tables, a GDT and an
+/// A guest made by hand on the processor that the suite is compiled for: a VMCS with a flat 64-bit guest, identity page tables, a GDT and an
 /// empty IDT, to be changed by each test before it runs.
 struct SystemGuest {
-  let cpu: SoftwareCPU
+  let cpu: TestedProcessor
   let vmcs: VMCS
   let memory: PhysicalMemory
 
@@ -55,7 +55,7 @@ struct SystemGuest {
     _ code: [UInt8] = [], features: ProcessorFeatures = SoftwareCPU.features, memorySize: UInt64 = 4 << 20
   ) throws {
     memory = try PhysicalMemory(size: memorySize)
-    cpu = try #require(SoftwareCPU(memory: memory, features: features))
+    cpu = try makeTestedProcessor(memory, features)
     vmcs = VMCS(region: try #require(memory.pointer(PhysicalAddress(Place.vmcs), count: 4096)))
     writeTables()
     writeControls()

@@ -8,7 +8,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// The page walks that the processor counts, and the time that they take.
-@Suite struct SystemPageWalkTests {
+@Suite(.onTestedProcessor) struct SystemPageWalkTests {
   /// mov rax, [rbx]; mov [rbx], rax; mov rax, [rbx]; hlt.
   private static let code: [UInt8] = [0x48, 0x8B, 0x03, 0x48, 0x89, 0x03, 0x48, 0x8B, 0x03, 0xF4]
 

@@ -8,7 +8,7 @@ private typealias Place = SystemGuest.Place
 private typealias Selector = SystemGuest.Selector
 
 /// Far transfers, segment loads, fast system calls.
-@Suite struct SystemTransferTests {
+@Suite(.onTestedProcessor) struct SystemTransferTests {
   @Test func syscallAndSysret() throws {
     // The handler returns with SYSRET to user code, which faults.
     let guest = try SystemGuest([0x48, 0x0F, 0x07])  // sysretq

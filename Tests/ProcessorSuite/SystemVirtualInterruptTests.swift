@@ -5,7 +5,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// The TPR, virtual interrupts and posted interrupts (SDM volume 3, "APIC Virtualization and Virtual Interrupts").
-@Suite struct SystemVirtualInterruptTests {
+@Suite(.onTestedProcessor) struct SystemVirtualInterruptTests {
   private static let delivery: SecondaryProcessorBasedControls = .virtualInterruptDelivery
   private static let x2APIC: SecondaryProcessorBasedControls = [
     .virtualInterruptDelivery, .virtualizeX2APICMode,

@@ -9,7 +9,7 @@ private typealias Place = SystemGuest.Place
 private typealias Selector = SystemGuest.Selector
 
 /// Virtual-8086 mode, its extensions, and the virtual interrupts of protected mode.
-@Suite struct SystemVirtual8086Tests {
+@Suite(.onTestedProcessor) struct SystemVirtual8086Tests {
   private static let redirectionMap: UInt64 = 0x68
   private static let vif = RFLAGS.vif.rawValue
   private static let vip = RFLAGS.vip.rawValue
@@ -155,7 +155,7 @@ private typealias Selector = SystemGuest.Selector
 }
 
 /// SDM volume 3, "Information About NMI Unblocking Due to IRET".
-@Suite struct SystemNMIUnblockingTests {
+@Suite(.onTestedProcessor) struct SystemNMIUnblockingTests {
   /// IRET whose stack is not mapped, while NMIs are blocked.
   private func guest(_ controls: PinBasedControls = [.nmiExiting, .virtualNMIs]) throws -> SystemGuest {
     let guest = try SystemGuest([0x48, 0xCF])

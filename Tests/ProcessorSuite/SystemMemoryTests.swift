@@ -76,7 +76,7 @@ private struct TwoSpaces {
 }
 
 /// What the processor must forget, and where its memory is.
-@Suite struct SystemMemoryTests {
+@Suite(.onTestedProcessor) struct SystemMemoryTests {
   private static let noFlush: UInt64 = 1 << 63
 
   @Test func addressSpacesOfOtherPCIDsAreApart() throws {

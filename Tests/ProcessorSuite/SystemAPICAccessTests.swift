@@ -5,7 +5,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// Accesses to the APIC-access page (SDM volume 3, "Virtualizing Memory-Mapped APIC Accesses").
-@Suite struct SystemAPICAccessTests {
+@Suite(.onTestedProcessor) struct SystemAPICAccessTests {
   /// `mov ecx, [rax+offset]`
   private static func read(_ offset: UInt32) -> [UInt8] { [0x8B, 0x88] + bytes(offset) }
   /// `mov [rax+offset], ecx`

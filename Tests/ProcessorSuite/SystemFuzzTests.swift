@@ -5,13 +5,9 @@ import VMX
 import X86
 
 /// Hostile guests: whatever a VMCS and the code hold, the processor returns.
-@Suite struct SystemFuzzTests {
-  /// How many cases, in hundreds: debug builds are slow.
-  #if DEBUG
-    static let scale = 1
-  #else
-    static let scale = 20
-  #endif
+@Suite(.onTestedProcessor) struct SystemFuzzTests {
+  /// How many cases, in hundreds.
+  static let scale = testedFuzzScale
 
   /// SplitMix64: the same cases on every run.
   struct Random: RandomNumberGenerator {

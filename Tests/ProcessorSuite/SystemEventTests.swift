@@ -8,7 +8,7 @@ private typealias Place = SystemGuest.Place
 private typealias Selector = SystemGuest.Selector
 
 /// Delivery of exceptions and interrupts through the interrupt table, in every mode.
-@Suite struct SystemEventTests {
+@Suite(.onTestedProcessor) struct SystemEventTests {
   /// The frame at the stack pointer when the handler's HLT exits.
   private func frame(_ guest: SystemGuest) -> [UInt64] {
     let pointer = guest.vmcs[.guestRSP]

@@ -7,7 +7,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// VMREAD and VMWRITE in VMX non-root operation under VMCS shadowing.
-@Suite struct SystemShadowingTests {
+@Suite(.onTestedProcessor) struct SystemShadowingTests {
   private func guest(_ code: [UInt8]) throws -> (SystemGuest, VMCS) {
     let guest = try SystemGuest(code + [0xF4])
     guest.enable(.vmcsShadowing)

@@ -6,7 +6,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// Breakpoints, single steps of string instructions, and alignment checking.
-@Suite struct SystemBreakpointTests {
+@Suite(.onTestedProcessor) struct SystemBreakpointTests {
   /// A guest whose debug exceptions exit.
   private func guest(_ code: [UInt8], dr7: UInt64 = 0x400) throws -> SystemGuest {
     let guest = try SystemGuest(code)

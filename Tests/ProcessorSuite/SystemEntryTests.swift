@@ -4,7 +4,7 @@ import Testing
 import VMX
 import X86
 
-@Suite struct SystemEntryTests {
+@Suite(.onTestedProcessor) struct SystemEntryTests {
   @Test func runsToHLT() throws {
     // mov eax, 40; add eax, 2; jmp +1; (int3); hlt
     let guest = try SystemGuest([0xB8, 40, 0, 0, 0, 0x83, 0xC0, 2, 0xEB, 1, 0xCC, 0xF4])

@@ -7,7 +7,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// Exceptions that cause VM exits, events that VM entry injects, and VM exits during event delivery.
-@Suite struct SystemExceptionExitTests {
+@Suite(.onTestedProcessor) struct SystemExceptionExitTests {
   @Test func exceptionBitmap() throws {
     let guest = try SystemGuest([0x0F, 0x0B])
     guest.vmcs[.exceptionBitmap] = 1 << 6

@@ -7,7 +7,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// Instructions that cause VM exits, with what the exits report.
-@Suite struct SystemInterceptTests {
+@Suite(.onTestedProcessor) struct SystemInterceptTests {
   /// An instruction, what makes it exit, and what the exit reports.
   struct Row {
     var name: String

@@ -7,7 +7,7 @@ import X86
 private typealias Place = SystemGuest.Place
 
 /// Paging, EPT, and what the software TLB must forget.
-@Suite struct SystemTranslationTests {
+@Suite(.onTestedProcessor) struct SystemTranslationTests {
   /// mov [data], rax; hlt, with rbx holding the address.
   private static let store: [UInt8] = [0x48, 0x89, 0x03, 0xF4]
   private static let load: [UInt8] = [0x48, 0x8B, 0x03, 0xF4]

@@ -1,0 +1,59 @@
+import ExitAnalysis
+import Foundation
+import Hypervisor
+import KVMProcessor
+import Testing
+import Trace
+
+/// Why the KVM processor cannot be made on this host, or nil if it can.
+private let kvmObstacle: String? = {
+  do throws(KVMError) {
+    return try KVMCalibration.measured().obstacle(to: .patched)
+  } catch {
+    return error.description
+  }
+}()
+
+/// `minimal` on the KVM processor: the same exits by the same levels, routed the same way, in the same trees as on the
+/// software processor. Only the time between them differs.
+@Suite(.enabled(if: kvmObstacle == nil, "the KVM processor cannot be made on this host"))
+struct KVMTreeTests {
+  /// Fewer iterations where each takes long on a KVM without hardware: the timer's, and the computation's.
+  private static func iterations(_ workload: String) -> UInt64 {
+    switch workload {
+    case "memory": 300
+    case "interrupt", "none": 2
+    default: 20
+    }
+  }
+
+  static let cases: [GoldenCase] = ["cpuid", "hypercall", "io", "msr", "hlt", "memory", "interrupt", "none"]
+    .map {
+      GoldenCase(workload: $0, iterations: iterations($0), access: .off)
+    }
+
+  private func run(_ golden: GoldenCase, _ intercepts: InterceptMode = .patched) throws -> GuestRun {
+    let serial = SerialText()
+    var configuration = try committedConfiguration("minimal", golden.commandLine, serial)
+    configuration.nested.vmcsAccess = golden.access
+    let machine = try Machine(configuration) { memory in
+      try KVMCPU(memory: memory, intercepts: intercepts)
+    }
+    return GuestRun(result: machine.run(), serial: serial.text)
+  }
+
+  @Test(arguments: cases) func exitTreesAreThoseOfTheSoftwareProcessor(_ golden: GoldenCase) throws {
+    #expect(golden.text(of: try run(golden)) == golden.text(of: try golden.run()))
+  }
+
+  @Test(arguments: VMCSAccessModel.allCases) func everyAccessModelIsTheSame(_ access: VMCSAccessModel) throws
+  {
+    let golden = GoldenCase(workload: "cpuid", iterations: 20, access: access)
+    #expect(golden.text(of: try run(golden)) == golden.text(of: try golden.run()))
+  }
+
+  @Test func singleStepsFindTheSameExits() throws {
+    let golden = GoldenCase(workload: "memory", iterations: 20, access: .off)
+    #expect(golden.text(of: try run(golden, .stepped)) == golden.text(of: try golden.run()))
+  }
+}
