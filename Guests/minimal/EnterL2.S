@@ -96,6 +96,16 @@ l2_start:
   call l2_main
   ud2
 
+// L2 has taken the last answer as long as RAX is 0 here.
+  .globl wait_for_answer, l2_waits, l2_waits_end
+wait_for_answer:
+  xorl %eax, %eax
+l2_waits:
+  testq %rax, %rax
+  jz l2_waits
+l2_waits_end:
+  ret
+
   .bss
   .balign 8
 l1_stack_pointer:

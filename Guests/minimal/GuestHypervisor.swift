@@ -14,7 +14,7 @@ struct GuestHypervisor {
   private var addressSpace: L2AddressSpace
   private var tscAux: UInt64 = 0
   /// Ticks for the workload that is interrupted.
-  private let timer: L1Timer?
+  private var timer: L1Timer?
   private let iterations: UInt64
 
   /// Prepares a VMCS and makes it current.
@@ -91,11 +91,19 @@ struct GuestHypervisor {
     given.fold(registers.rax)
   }
 
-  /// L2 goes on where the timer interrupted it, with an answer.
+  /// L2 goes on where the timer interrupted it, with an answer if it waits for one. Else L1 and what lies below it took
+  /// longer than the timer, which is armed for twice as long from then on, and the exit does not count.
   private mutating func answerAtInterrupt(_ exit: L2Exit) {
-    guard let timer, L1Timer.isItsInterrupt(vmread(.exitInterruptionInformation)) else { exit.refuse() }
-    timer.finishInterrupt()
-    if handledExits &+ 1 != iterations { timer.arm() }
+    guard timer != nil, L1Timer.isItsInterrupt(vmread(.exitInterruptionInformation)) else { exit.refuse() }
+    timer?.finishInterrupt()
+    let isInLoop = exit.rip >= address_of_l2_waits() && exit.rip < address_of_l2_waits_end()
+    guard isInLoop && registers.rax == 0 else {
+      timer?.slowDown()
+      timer?.arm()
+      handledExits &-= 1
+      return
+    }
+    if handledExits &+ 1 != iterations { timer?.arm() }
     registers.rax = handledExits &+ 1
     given.fold(registers.rax)
   }

@@ -7,8 +7,8 @@ import X86
 /// Source: SDM volume 3, "APIC Timer".
 struct L1Timer {
   private static var vector: UInt8 { 0x40 }
-  /// Ticks of the crystal clock from arming to the interrupt: more than L1 and L0 need to have L2 wait for it.
-  private static var count: UInt32 { 4000 }
+  /// Ticks from arming to the interrupt: at first, more than L1 and Testudo need to have L2 wait for it.
+  private var count: UInt32 = 4000
 
   private enum Register {
     static var endOfInterrupt: UInt64 { 0xB0 }
@@ -38,7 +38,10 @@ struct L1Timer {
     write(Register.divideConfiguration, divideBy1)
   }
 
-  func arm() { write(Register.initialCount, Self.count) }
+  func arm() { write(Register.initialCount, count) }
+
+  /// Doubles the time to the interrupt, up to what the timer can count.
+  mutating func slowDown() { count = count > .max / 2 ? .max : count &* 2 }
 
   func finishInterrupt() { write(Register.endOfInterrupt, 0) }
 

@@ -18,12 +18,12 @@ ADDRESS(l2_scratch)
 ADDRESS(l2_start)
 ADDRESS(l2_exited)
 
+/// Where L2 is while it waits for an answer: from the first address up to the second.
+ADDRESS(l2_waits)
+ADDRESS(l2_waits_end)
+
 /// Computes until somebody else changes RAX, and returns what they made of it.
-static inline __attribute__((always_inline)) uint64_t wait_for_answer(void) {
-  uint64_t answer = 0;
-  __asm__ volatile("1: testq %0, %0; jz 1b" : "+a"(answer));
-  return answer;
-}
+uint64_t wait_for_answer(void);
 
 /// Runs L2 with VMLAUNCH, or if `launched` with VMRESUME, until its next VM exit.
 ///
