@@ -70,8 +70,8 @@ public struct LinuxGuest: Equatable, Sendable {
   public func images() throws(LinuxGuestError) -> (kernel: GuestImage, initrd: GuestImage) {
     let kernel = try file("vmlinuz")
     var archive = NewcArchive()
-    archive.add("init", permissions: 0o755, try compiled())
-    for module in Self.modules { archive.add(module, permissions: 0o644, try file(module)) }
+    archive.add(file: "init", try compiled())
+    for module in Self.modules { archive.add(file: module, permissions: 0o644, try file(module)) }
     return (
       GuestImage(name: "\(Self.name) \(release)", bytes: kernel),
       GuestImage(name: "\(Self.name) initrd", bytes: archive.bytes)

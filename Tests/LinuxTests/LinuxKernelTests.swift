@@ -16,7 +16,7 @@ struct LinuxKernelTests {
     #expect(
       run.lines.filter { !$0.contains("MByte") } == [
         "init: reached", "init: /dev/kvm is there", "init: ept Y", "init: unrestricted_guest Y",
-        "init: vpid Y",
+        "init: vpid Y", "init: nested Y",
       ], "\(run.ending)")
     #expect(run.report?.failedEntries == 0)
   }

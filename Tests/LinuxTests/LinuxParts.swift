@@ -11,7 +11,21 @@ struct LinuxKernel: Sendable, CustomTestStringConvertible {
   var testDescription: String { release }
 
   /// The modules that KVM on an Intel processor is made of, in the order in which they are loaded.
-  static let moduleNames = ["irqbypass", "kvm", "kvm-intel"]
+  private static let intelModules = ["irqbypass", "kvm", "kvm-intel"]
+  /// What it needs besides on a processor of AMD; only kernels for real machines have the first.
+  private static let amdModules = ["ccp", "kvm-amd"]
+
+  /// Those that are there, in the order in which they are loaded.
+  var modules: [String] { Self.intelModules + Self.amdModules.filter(hasModule) }
+
+  /// Whether its KVM is there for a processor of AMD too, which older downloads lack.
+  var hasKVMForAMD: Bool { hasModule("kvm-amd") }
+
+  private func hasModule(_ name: String) -> Bool {
+    ["", ".xz"].contains {
+      FileManager.default.fileExists(atPath: folder.appendingPathComponent(name + ".ko" + $0).path)
+    }
+  }
 
   /// The module as the kernel loads it, decompressed if its package has it compressed.
   func module(_ name: String) throws -> Data {
@@ -44,12 +58,29 @@ enum LinuxParts {
   static let advice = "there is no Linux kernel or busybox in \(folder.path): run Tests/LinuxTests/fetch"
 }
 
+/// Why a test cannot go on.
+struct Failure: Error, CustomStringConvertible {
+  var description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+extension Optional {
+  func unwrapped(_ failure: String) throws -> Wrapped {
+    guard let value = self else { throw Failure(failure) }
+    return value
+  }
+}
+
+/// The command, as it was built together with the tests: it lies beside the test bundle.
+enum TestudoProgram {
+  static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    .deletingLastPathComponent()
+  static let file = folder.appendingPathComponent("testudo")
+}
+
 /// Programs of the host.
 enum Tool {
-  struct Failure: Error, CustomStringConvertible {
-    var description: String
-  }
-
   /// Whether a program of this name is on the PATH.
   static func isThere(_ name: String) -> Bool {
     (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
@@ -69,8 +100,7 @@ enum Tool {
     let data = pipe.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
     guard process.terminationStatus == 0 else {
-      throw Failure(
-        description: "\(name) \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
+      throw Failure("\(name) \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
     }
     return data
   }

@@ -44,10 +44,11 @@ struct LinuxRun: Sendable {
   /// Nil if the run was refused.
   var report: Report?
 
-  /// The lines that the guest's first process and the KVM program wrote.
+  /// The lines that the guest's first process and the KVM programs wrote.
   var lines: [String] {
-    (report?.serial ?? "").split(whereSeparator: \.isNewline).map(String.init)
-      .filter { $0.hasPrefix("init: ") || $0.hasPrefix("l2: ") }
+    (report?.serial ?? "").split(whereSeparator: \.isNewline).map(String.init).filter { line in
+      ["init", "l2", "exits", "multiboot"].contains { line.hasPrefix($0 + ": ") }
+    }
   }
 
   /// The number of exits of a kind.
@@ -68,15 +69,29 @@ extension LinuxRun {
   private static let kernelOptions = "console=ttyS0 panic=-1 oops=panic"
   /// Bounds that no boot comes near: guest instructions, and seconds for a busy machine.
   private static let limits = ["--limit-instructions", "40000000000", "--timeout", "900"]
-  /// It lies beside the test bundle.
-  private static let testudo = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    .deletingLastPathComponent().appendingPathComponent("testudo")
 
   /// Boots `kernel`, or the `image` made of it, with `words` added to its command line and `options` to `testudo run`.
   init(
     _ kernel: LinuxKernel, image: URL? = nil, _ words: String = "", options: [String] = []
   ) throws {
-    let initrd = try InitialDisk.file(for: kernel)
+    self = try LinuxRun(
+      kernel, image: image, initrd: InitialDisk.file(for: kernel), words, options: options)
+  }
+
+  /// The same with an initial RAM disk to which more was added, whose script `commands` Linux's first process runs.
+  init(
+    _ kernel: LinuxKernel, commands: String, adding files: [(path: String, bytes: [UInt8])] = [],
+    _ words: String = "", options: [String] = []
+  ) throws {
+    self = try withTemporaryFolder { folder in
+      let initrd = try InitialDisk.file(for: kernel, commands: commands, adding: files, in: folder)
+      return try LinuxRun(kernel, initrd: initrd, words + " commands=yes", options: options)
+    }
+  }
+
+  private init(
+    _ kernel: LinuxKernel, image: URL? = nil, initrd: URL, _ words: String, options: [String]
+  ) throws {
     self = try withTemporaryFolder { folder in
       try LinuxRun(
         arguments: ["run", (image ?? kernel.image).path, "--initrd", initrd.path]
@@ -86,7 +101,7 @@ extension LinuxRun {
 
   private init(arguments: [String], in folder: URL) throws {
     let process = Process()
-    process.executableURL = Self.testudo
+    process.executableURL = TestudoProgram.file
     process.arguments = arguments
     process.standardInput = FileHandle.nullDevice
     let files = ["output", "errors"].map { folder.appendingPathComponent($0) }

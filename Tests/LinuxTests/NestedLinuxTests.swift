@@ -4,7 +4,7 @@ import Testing
 /// Linux's own KVM as L1's hypervisor, and its exits as Testudo counts them.
 @Suite(
   "Linux's KVM with an L2", .serialized, .enabled(if: LinuxParts.areThere, "\(LinuxParts.advice)"),
-  .enabled(if: InitialDisk.canBuildProgram, "\(InitialDisk.clangAdvice)"))
+  .enabled(if: InitialDisk.canBuildPrograms, "\(InitialDisk.clangAdvice)"))
 struct NestedLinuxTests {
   private static let count = 1000
 
@@ -75,5 +75,66 @@ struct NestedLinuxTests {
     let run = try Self.run(Self.count, access: "hardware", ["--cpus", "2"])
     expectWork(of: run, Self.count)
     #expect(run.exits(from: "L2", "CPUID", to: "L1") == Self.count)
+  }
+
+  /// The parameters of kvm_intel that can be switched off, and what then is reported of it.
+  static let parameters = [
+    (parameter: "ept", lines: ["init: ept N", "init: unrestricted_guest N", "init: vpid Y"]),
+    (parameter: "unrestricted_guest", lines: ["init: ept Y", "init: unrestricted_guest N", "init: vpid Y"]),
+    (parameter: "vpid", lines: ["init: ept Y", "init: unrestricted_guest Y", "init: vpid N"]),
+  ]
+
+  @Test("KVM without a feature of VMX runs its L2, too", arguments: parameters)
+  func featuresCanBeLeftOut(_ parameter: String, _ lines: [String]) throws {
+    let run = try LinuxRun(
+      LinuxKernelTests.kernel, "quiet modules=yes l2=\(Self.count) exits=\(Self.count) without=\(parameter)",
+      options: ["--vmcs-access", "hardware"])
+    #expect(run.status == 0, "\(run.ending)")
+    #expect(
+      run.lines.suffix(9) == lines + [
+        "init: nested Y", "l2: wrote its byte to the port", "l2: halted after \(Self.count) CPUIDs",
+        "init: l2 ended with status 0", "exits: iterations checked: \(Self.count)",
+        "init: exits ended with status 0",
+      ], "\(run.ending)")
+    #expect(run.report?.failedEntries == 0)
+    #expect(run.exits(from: "L2", "CPUID", to: "L1") == 2 * Self.count)
+    #expect(run.exits(from: "L2", "VMCALL", to: "L1") == Self.count)
+    let isPaging = parameter != "ept"
+    #expect((run.exits(from: "L2", "EPT_VIOLATION", to: "L1") >= Self.count) == isPaging)
+    #expect((run.exits(from: "L2", "EXCEPTION_OR_NMI", to: "L1") >= Self.count) == !isPaging)
+    // Without unrestricted guests, KVM runs real-address mode as virtual-8086 mode, in which HLT is a fault.
+    let isUnrestricted = lines.contains("init: unrestricted_guest Y")
+    #expect((run.exits(from: "L2", "HLT", to: "L1") == 1) == isUnrestricted)
+  }
+
+  @Test("No exit of L2 is lost, and none comes of itself")
+  func exitsAreWhole() throws {
+    let count = 10_000
+    let run = try LinuxRun(
+      LinuxKernelTests.kernel, "quiet modules=yes exits=\(count)", options: ["--vmcs-access", "hardware"])
+    #expect(run.lines.contains("exits: iterations checked: \(count)"), "\(run.ending)")
+    ExitBalance.check(run, count)
+  }
+}
+
+/// The exits of the program `Guest/exits.c`, against what its source says.
+enum ExitBalance {
+  static func check(_ run: LinuxRun, _ count: Int) {
+    let rounds = (count + 999) / 1000
+    for reason in ["CPUID", "VMCALL", "RDMSR"] {
+      #expect(run.exits(from: "L2", reason, to: "L1") == count, "\(reason)")
+    }
+    #expect(run.exits(from: "L2", "IO_INSTRUCTION", to: "L1") == count + rounds)
+    // Besides the fresh pages, its code and its stack.
+    #expect(run.exits(from: "L2", "EPT_VIOLATION", to: "L1") == count + 2)
+    // L0 composes each page when L2 touches it again, and code and stack once more in each round, after L1's INVEPT.
+    #expect(run.exits(from: "L2", "EPT_VIOLATION", to: "L0") == count + 2 * rounds)
+    // Each VM entry of L1 lasts until an exit that L1 handles.
+    let entries = run.exits(from: "L1", "VMLAUNCH", to: "L0") + run.exits(from: "L1", "VMRESUME", to: "L0")
+    let handled = (run.report?.exits ?? []).filter { $0.from == "L2" && $0.routedTo == "L1" }
+    #expect(entries == handled.reduce(0) { $0 + $1.count })
+    let known: Set = ["CPUID", "VMCALL", "RDMSR", "IO_INSTRUCTION", "EPT_VIOLATION", "EXTERNAL_INTERRUPT"]
+    let others = (run.report?.exits ?? []).filter { $0.from == "L2" && !known.contains($0.reason) }
+    #expect(others.map(\.reason) == [])
   }
 }
