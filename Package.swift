@@ -106,7 +106,8 @@ let suites: [Target] = [
     ],
     exclude: ["Golden"]),
   .testTarget(name: "CommandTests", dependencies: ["testudo"]),
-  .testTarget(name: "LinuxTests", dependencies: ["testudo", "Experiments"], exclude: ["Guest", "fetch", "README.md"]),
+  .testTarget(
+    name: "LinuxTests", dependencies: ["testudo", "Experiments"], exclude: ["Guest", "fetch", "README.md"]),
 ]
 
 let package = Package(
