@@ -152,6 +152,11 @@ long ckvm_create_timer(void) {
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = kick_signal();
   event._sigev_un._tid = ckvm_this_thread();
+  // Threads of a pool may have every signal blocked.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, kick_signal());
+  pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
   timer_t timer;
   if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0) return -1;
   return (long)timer;

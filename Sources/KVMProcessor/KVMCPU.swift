@@ -72,7 +72,10 @@ public final class KVMCPU: VMXProcessor {
       close(memoryFile)
       throw .last(.mapMemory)
     }
-    guard let software = SoftwareCPU(memory: memory, features: features) else {
+    guard
+      let software = SoftwareCPU(
+        memory: memory, features: features, capabilities: Self.capabilities)
+    else {
       close(memoryFile)
       throw .refused(.mapMemory, errno: ENOMEM)
     }

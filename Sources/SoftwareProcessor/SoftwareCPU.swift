@@ -19,7 +19,12 @@ public final class SoftwareCPU: VMXProcessor {
 
   /// A processor at power-on, over `memory`; nil if the host has no memory for its tables. It has the instructions of
   /// `features`, and of the features that are not among ``SoftwareCPU/features``.
-  public init?(memory: PhysicalMemory, features: ProcessorFeatures = SoftwareCPU.features) {
+  public convenience init?(memory: PhysicalMemory, features: ProcessorFeatures = SoftwareCPU.features) {
+    self.init(memory: memory, features: features, capabilities: Self.capabilities)
+  }
+
+  /// A processor whose VM entries are checked by `capabilities`, which are among ``SoftwareCPU/capabilities``.
+  package init?(memory: PhysicalMemory, features: ProcessorFeatures, capabilities: VMXCapabilities) {
     guard let core = Core.allocate(memory: memory) else { return nil }
     core.remove(Self.features.subtracting(features))
     self.memory = memory
@@ -27,7 +32,7 @@ public final class SoftwareCPU: VMXProcessor {
     self.core = core
     self.stopRequest = StopRequest()
     self.environment = EntryEnvironment(
-      capabilities: Self.capabilities, physicalWidth: Core.physicalAddressWidth)
+      capabilities: capabilities, physicalWidth: Core.physicalAddressWidth)
   }
 
   deinit {

@@ -25,7 +25,7 @@ enum ExitStatus: Int32, CaseIterable {
     case .usage: "an option or argument makes no sense"
     case .malformedInput: "an image, manifest, recorded result or dump is malformed or differs"
     case .missingInput: "an image, experiment, paper or dump does not exist or cannot be read"
-    case .unavailable: "what was asked for is not available, such as the KVM processor"
+    case .unavailable: "what was asked for is not available, such as KVM on this host"
     case .internalError: "testudo itself failed"
     case .hostRefused: "the host refused a resource, such as memory"
     case .cannotCreateOutput: "an output file cannot be created"

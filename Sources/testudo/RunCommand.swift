@@ -249,6 +249,7 @@ struct RunCommand: ParsableCommand {
     let start = ContinuousClock.now
     progress?.follow { [machine, progress] in machine.progress.text(after: progress?.seconds ?? 0) }
     let result = machine.run()
+    watchdog.noteEnd()
     progress?.end()
     Terminal.restore()
     for disk in disks { _ = disk.flush() }

@@ -11,7 +11,12 @@ final class Watchdog: Sendable {
     var requestStop: (@Sendable (StopReason) -> Void)?
     var reason: StopReason?
     var status: ExitStatus?
+    /// When the run was asked to stop, while it goes on.
+    var stopped: ContinuousClock.Instant?
   }
+
+  /// So long a run may take to stop. A run on the software processor stops at once; in KVM_RUN the kernel may keep it.
+  private static let patience = Duration.seconds(10)
 
   private let state = Mutex(State())
   private let deadline: ContinuousClock.Instant?
@@ -31,6 +36,14 @@ final class Watchdog: Sendable {
       return state.reason
     }
     if let reason { requestStop(reason) }
+  }
+
+  /// The run is over.
+  func noteEnd() {
+    state.withLock { state in
+      state.requestStop = nil
+      state.stopped = nil
+    }
   }
 
   /// The exit status that a signal asks for, if there was one.
@@ -58,8 +71,10 @@ final class Watchdog: Sendable {
     var isTimedOut = false
     while true {
       var wait = timespec(tv_sec: 3600, tv_nsec: 0)
-      if let deadline, !isTimedOut {
-        let left = max(.zero, deadline - .now).components
+      let end = state.withLock { $0.stopped }.map { $0 + Self.patience }
+      if let end, ContinuousClock.now >= end { abandon() }
+      if let next = end ?? (isTimedOut ? nil : deadline) {
+        let left = max(.zero, next - .now).components
         wait = timespec(tv_sec: Int(min(left.seconds, 3600)), tv_nsec: Int(left.attoseconds / 1_000_000_000))
       }
       var signals = Self.signals
@@ -93,8 +108,17 @@ final class Watchdog: Sendable {
   private func stop(_ reason: StopReason) {
     let requestStop = state.withLock { state in
       if state.reason == nil { state.reason = reason }
+      if state.requestStop != nil, state.stopped == nil { state.stopped = .now }
       return state.requestStop
     }
     requestStop?(reason)
+  }
+
+  /// Ends the process, since the run cannot be ended.
+  private func abandon() -> Never {
+    Terminal.restore()
+    let status = signalStatus ?? .limitReached
+    Output.complain("the run was to stop 10 s ago and has not, as when KVM_RUN does not return: it is abandoned, and not counted")
+    _exit(status.rawValue)
   }
 }

@@ -95,7 +95,7 @@ void ckvm_accept_kicks(struct kvm_run *run);
 int ckvm_this_thread(void);
 /// Sends the signal to `thread` of this process, if there still is one. Safe in a signal handler.
 void ckvm_kick(int thread);
-/// A timer that kicks the calling thread, or -1.
+/// A timer that kicks the calling thread, which takes kicks from now on, or -1.
 long ckvm_create_timer(void);
 /// Has the timer expire once in so many nanoseconds; 0 stops it.
 void ckvm_set_timer(long timer, uint64_t nanoseconds);
