@@ -33,8 +33,7 @@ extension PropertyFamily {
     + both("CMPPS, UCOMISD…", nil, "avx", PropertyVectorForm.comparisons, .floating)
     + both("ROUNDPS…", "sse4_1", "avx", PropertyVectorForm.rounding, .floating)
     + both("DPPS, DPPD", "sse4_1", "avx", PropertyVectorForm.dotProducts, .floating)
-    // What the approximations are differs by vendor.
-    + both("RCPPS, RSQRTPS", "GenuineIntel", "GenuineIntel", PropertyVectorForm.approximations, .floating)
+    + both("RCPPS, RSQRTPS", nil, "avx", PropertyVectorForm.approximations, .floating)
     + both("CVTPS2PD, CVTTSD2SI…", nil, "avx", PropertyVectorForm.conversions, .floating)
     + both("AESENC…", "aes", "aes", PropertyVectorForm.aes)
     + both("PCLMULQDQ", "pclmulqdq", "pclmulqdq", PropertyVectorForm.carryless)

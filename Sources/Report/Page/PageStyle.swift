@@ -44,7 +44,7 @@ enum PageStyle {
     :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
     .skip { position: absolute; left: -99rem; }
     .skip:focus { left: 1rem; top: 0.5rem; background: var(--paper); padding: 0.5rem; z-index: 3; }
-    .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0.75rem; margin: 1rem 0; }
+    .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); gap: 0.75rem; margin: 1rem 0; }
     .tile { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 0.9rem; }
     .tile b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
     .scroll { overflow-x: auto; }
