@@ -101,6 +101,9 @@ extension Core {
     if cr4.contains(.smep) { controls.insert(.supervisorExecutionPrevention) }
     if cr4.contains(.smap) { controls.insert(.supervisorAccessPrevention) }
     if efer.contains(.nxe) { controls.insert(.executeDisable) }
+    if cpu.pointee.missingFeatures.signatureEDX.contains(.pages1GByte) {
+      controls.insert(.withoutPagesOf1GByte)
+    }
     return LinearPaging(
       mode: mode, cr3: cpu.pointee.cr3, controls: controls,
       physicalAddressWidth: Self.physicalAddressWidth, pdptes: cpu.pointee.pdptes)

@@ -156,7 +156,10 @@ extension LinearPaging {
     if !controls.contains(.executeDisable) { bits |= PagingEntry.executeDisable }
     if mode == .pae { bits |= 0x7FF << 52 }
     if level == 4 { bits |= PagingEntry.pageSize }
-    if isLeaf, level == 3 { bits |= 0x3FFF_E000 }
+    if isLeaf, level == 3 {
+      bits |= 0x3FFF_E000
+      if controls.contains(.withoutPagesOf1GByte) { bits |= PagingEntry.pageSize }
+    }
     if isLeaf, level == 2 { bits |= 0x001F_E000 }
     return bits
   }

@@ -30,7 +30,8 @@ public struct LinearPaging: Sendable {
   public var physicalAddressWidth: UInt8
   public var controls: Controls
 
-  /// The control bits that modify translation: CR0.WP, CR4.PSE, CR4.SMEP, CR4.SMAP and IA32_EFER.NXE.
+  /// The control bits that modify translation: CR0.WP, CR4.PSE, CR4.SMEP, CR4.SMAP and IA32_EFER.NXE;
+  /// and the lack of a feature.
   public struct Controls: OptionSet, Sendable {
     public var rawValue: UInt8
 
@@ -42,6 +43,8 @@ public struct LinearPaging: Sendable {
     @inlinable public static var supervisorExecutionPrevention: Controls { Controls(rawValue: 1 << 2) }
     @inlinable public static var supervisorAccessPrevention: Controls { Controls(rawValue: 1 << 3) }
     @inlinable public static var executeDisable: Controls { Controls(rawValue: 1 << 4) }
+    /// The processor has no 1-GByte pages: PS is reserved in a PDPTE (CPUID.80000001H:EDX[26]).
+    @inlinable public static var withoutPagesOf1GByte: Controls { Controls(rawValue: 1 << 5) }
   }
 
   @inlinable

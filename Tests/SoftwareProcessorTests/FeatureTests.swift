@@ -162,6 +162,20 @@ private struct FeatureProbe: CustomTestStringConvertible {
     }
   }
 
+  @Test(arguments: [true, false])
+  func withoutTheirFeature1GBytePagesAreReserved(_ has: Bool) throws {
+    let feature = ProcessorFeatures(signatureEDX: .pages1GByte)
+    let features = has ? SoftwareCPU.features : SoftwareCPU.features.subtracting(feature)
+    let guest = try SystemGuest([0x48, 0x8B, 0x07, 0xF4], features: features)  // mov rax, [rdi]; hlt
+    guest[Place.pdpt + 8] = 0x87
+    guest[Place.data] = 0x1234
+    guest.registers.pointee.rdi = 1 << 30 | Place.data
+    guest.vmcs[.exceptionBitmap] = 1 << 14
+    guest.expectExit(has ? .hlt : .exceptionOrNMI)
+    #expect(guest.registers.pointee.rax == 0x1234 || !has)
+    #expect(guest.vmcs[.exitInterruptionErrorCode] == 0b01001 || has)
+  }
+
   @Test func directStoresMove4Or8And64Bytes() throws {
     // movdiri [rdi], rax; movdir64b rbx, [rdi]
     let guest = try SystemGuest([0x48, 0x0F, 0x38, 0xF9, 0x07, 0x66, 0x0F, 0x38, 0xF8, 0x1F, 0xF4])

@@ -106,6 +106,8 @@ struct TestMemory: PagingStructures {
     let huge = try Self.paging().translate(Self.linear, for: LinearAccess(.read, isUser: false), in: memory)
     #expect(huge.address.rawValue == 0x1_4000_0000 | Self.linear & 0x3FFF_FFFF)
     #expect(huge.size == .page1G)
+    let without = Self.paging([.withoutPagesOf1GByte])
+    #expect(Self.errorCode(without, LinearAccess(.read, isUser: false), memory) == 0b01001, "PS is reserved")
   }
 
   /// A change of the leaf entry, an access, and the error code that it then has, or nil if it is allowed.
