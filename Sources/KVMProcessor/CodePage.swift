@@ -15,6 +15,12 @@ final class CodePage {
   /// The L0-physical page number.
   let page: Int
   let mode: DecodeMode
+  /// The linear address that its offsets are added to, if branches out of the page are followed (``InterceptMode/native``).
+  let linear: UInt64?
+  /// The branches out of the page that have not been followed yet.
+  private(set) var exits: [PageExit] = []
+  /// Those that have been, which are no sites any more.
+  private var links: [Int] = []
   /// What the page held when it was decoded.
   private let original: UnsafeMutableRawPointer
   /// What the virtual CPU executes, and where in the file of copies it is.
@@ -45,10 +51,12 @@ final class CodePage {
   }
 
   init(
-    page: Int, mode: DecodeMode, bytes: UnsafeRawPointer, copy: UnsafeMutableRawPointer, copyOffset: UInt64
+    page: Int, mode: DecodeMode, linear: UInt64?, bytes: UnsafeRawPointer, copy: UnsafeMutableRawPointer,
+    copyOffset: UInt64
   ) {
     self.page = page
     self.mode = mode
+    self.linear = linear
     self.copy = copy
     self.copyOffset = copyOffset
     original = .allocate(byteCount: Self.size, alignment: 64)
@@ -126,21 +134,44 @@ final class CodePage {
         note(offset, length: 1, isSite: true)
         continue
       }
-      let next = offset + Int(instruction.length)
-      let target = next + Int(truncatingIfNeeded: Int64(bitPattern: instruction.immediate))
-      let isBranch = instruction.operandSize != 2
-      let ways: [Int]? =
-        switch instruction.instructionClass {
-        case .plain: [next]
-        case .sensitive: nil
-        // What a called function returns to is decoded when it returns.
-        case .directBranch: isBranch ? [target] : nil
-        case .conditionalBranch: isBranch ? [next, target] : nil
-        }
-      let stays = ways.map { $0.allSatisfy { 0..<Self.size ~= $0 } && next <= Self.size } ?? false
-      note(offset, length: Int(instruction.length), isSite: !stays)
-      if stays, let ways { places += ways }
+      let ways = instruction.ways(from: offset, followsReturns: linear != nil)
+      let (inside, outside) = ways.places.partitioned { 0..<Self.size ~= $0 }
+      note(offset, length: Int(instruction.length), isSite: ways.isSite || !outside.isEmpty)
+      // A sensitive instruction is executed elsewhere, but a call among them comes back here.
+      if outside.isEmpty || linear != nil { places += inside }
+      guard let linear, !ways.isSite, !outside.isEmpty else { continue }
+      exits.append(PageExit(offset: offset, targets: outside.map { linear &+ UInt64(bitPattern: Int64($0)) }))
     }
+  }
+
+  // MARK: Branches out of the page
+
+  /// The branches to be followed, which nobody else follows then.
+  func takeExits() -> [PageExit] {
+    defer { exits = [] }
+    return exits
+  }
+
+  /// Has the virtual CPU execute the branch at `offset`, whose targets are all decoded.
+  func link(_ offset: Int) {
+    guard marks[offset].contains(.site), !isConflicted else { return }
+    marks[offset].remove(.site)
+    links.append(offset)
+    copy.storeBytes(
+      of: original.load(fromByteOffset: offset, as: UInt8.self), toByteOffset: offset, as: UInt8.self)
+  }
+
+  /// Makes every branch out of the page a site again, to be followed anew.
+  func unlink() {
+    for offset in links {
+      makeSite(offset)
+      guard let linear, let instruction = decoded(offset) else { continue }
+      let outside = instruction.ways(from: offset, followsReturns: true).places.filter {
+        !(0..<Self.size ~= $0)
+      }
+      exits.append(PageExit(offset: offset, targets: outside.map { linear &+ UInt64(bitPattern: Int64($0)) }))
+    }
+    links = []
   }
 
   private func note(_ offset: Int, length: Int, isSite: Bool) {
@@ -151,6 +182,44 @@ final class CodePage {
       marks[inner].insert(.interior)
     }
     if isSite { copy.storeBytes(of: Self.trap, toByteOffset: offset, as: UInt8.self) }
+  }
+}
+
+/// A branch out of a page.
+struct PageExit {
+  /// Where in the page it is.
+  var offset: Int
+  /// The linear addresses that it may lead to outside the page.
+  var targets: [UInt64]
+}
+
+extension Instruction {
+  /// Where control may go behind the instruction at `offset` of a page, by offsets from the page's beginning, and whether
+  /// the software processor executes it. With `followsReturns` a call is taken to return behind itself.
+  fileprivate func ways(from offset: Int, followsReturns: Bool) -> (places: [Int], isSite: Bool) {
+    let next = offset + Int(length)
+    let target = next + Int(truncatingIfNeeded: Int64(bitPattern: immediate))
+    // The instruction pointer is cut to 16 bits.
+    let isNarrow = operandSize == 2
+    switch instructionClass {
+    case .plain: return ([next], false)
+    case .directBranch:
+      if isNarrow { return ([], true) }
+      // Without following returns, what a called function returns to is decoded when it returns.
+      return (followsReturns && mnemonic == .call ? [target, next] : [target], false)
+    case .conditionalBranch: return isNarrow ? ([], true) : ([next, target], false)
+    case .nearReturn: return ([], isNarrow || !followsReturns)
+    case .sensitive:
+      // A call through a register or memory comes back behind itself.
+      return (followsReturns && mnemonic == .call && next < 4096 ? [next] : [], true)
+    }
+  }
+}
+
+extension Array {
+  /// The elements that meet `condition`, and the others.
+  fileprivate func partitioned(by condition: (Element) -> Bool) -> ([Element], [Element]) {
+    (filter(condition), filter { !condition($0) })
   }
 }
 

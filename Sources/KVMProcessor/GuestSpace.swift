@@ -148,6 +148,11 @@ final class GuestSpace {
     aliases[page] = nil
   }
 
+  /// Takes guest-physical page number `guest` out of the guest's reach.
+  func forget(guest: UInt64) throws(KVMError) {
+    if isMapped(guest) { try unmap(guest, count: 1) }
+  }
+
   private func unmap(_ guest: UInt64, count: UInt64) throws(KVMError) {
     let number = guest >> (Self.regionShift - 12)
     guard let base = regions[number]?.base else { return }

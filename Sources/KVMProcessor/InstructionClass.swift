@@ -11,6 +11,8 @@ enum InstructionClass: UInt8 {
   case directBranch
   /// A jump that the instruction may or may not make.
   case conditionalBranch
+  /// A return in the same code segment.
+  case nearReturn
 }
 
 extension Instruction {
@@ -26,6 +28,7 @@ extension Instruction {
       .clc, .stc, .cmc, .cld, .std, .cli, .nop:
       .plain
     case .jmp, .call: operand0.kind == .relative ? .directBranch : .sensitive
+    case .ret: .nearReturn
     case .jcc, .jcxz, .loop, .loope, .loopne: .conditionalBranch
     default: .sensitive
     }

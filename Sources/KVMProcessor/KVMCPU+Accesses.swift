@@ -10,23 +10,32 @@ import X86
 extension KVMCPU {
   /// Deals with the access; returns what is to follow, or nil if the virtual CPU is to go on.
   func takeAccess(_ space: GuestSpace, _ code: CodePage) throws(KVMError) -> PlainEnd? {
+    let isStore = ckvm_mmio_is_write(space.machine.run)
+    guard let isWatched = serve(space) else {
+      return try isStore ? undoStore(space, code) : cancelLoad(space)
+    }
+    // The instruction may have changed what follows it; and behind the access KVM forgets that it was to be one step.
+    if isWatched || intercepts == .stepped { return try finish(space) }
+    _ = try map(ckvm_mmio_address(space.machine.run))
+    return nil
+  }
+
+  /// Makes the access that KVM has reported, if EPT allows it; returns whether it was a store to a watched page, or nil if
+  /// it is not allowed.
+  private func serve(_ space: GuestSpace) -> Bool? {
     let run = space.machine.run
-    let guest = ckvm_mmio_address(run)
     let size = UInt64(ckvm_mmio_length(run))
-    if ckvm_mmio_is_write(run) {
-      guard let place = host(guest, size: size, writes: true) else { return try undoStore(space, code) }
+    let isStore = ckvm_mmio_is_write(run)
+    guard let place = host(ckvm_mmio_address(run), size: size, writes: isStore),
+      let bytes = memory.pointer(place, count: size)
+    else { return nil }
+    if isStore {
       let isWatched = memory.copies.watches(Int(place.rawValue >> 12))
       memory.write(UnsafeRawBufferPointer(start: ckvm_mmio_data(run), count: Int(size)), at: place)
-      // The instruction may have changed what follows it.
-      if isWatched { return try finish(space) }
-      _ = try map(guest)
-      return nil
+      return isWatched
     }
-    guard let place = host(guest, size: size, writes: false), let bytes = memory.pointer(place, count: size)
-    else { return try cancelLoad(space) }
     memcpy(ckvm_mmio_data(run), bytes, Int(size))
-    _ = try map(guest)
-    return nil
+    return false
   }
 
   /// Where in RAM EPT lets the guest access `size` bytes at `guest`.
@@ -39,23 +48,24 @@ extension KVMCPU {
 
   /// Lets the instruction come to its end, and no other begin. Returns with its registers taken over.
   private func finish(_ space: GuestSpace) throws(KVMError) -> PlainEnd {
-    try complete(space)
+    try complete(space) { _ = serve(space) }
+    if intercepts == .stepped { pass(1) }
     takeRegisters(space, rip: space.machine.registers.pointee.rip)
     return .settle
   }
 
-  /// Ends what is pending in KVM without executing anything; further parts of a store go nowhere.
-  private func complete(_ space: GuestSpace) throws(KVMError) {
+  /// Ends what is pending in KVM, and has it begin no other instruction. `further` makes the instruction's other accesses.
+  private func complete(_ space: GuestSpace, _ further: () -> Void = {}) throws(KVMError) {
     ckvm_set_immediate_exit(space.machine.run, true)
     defer {
       ckvm_set_immediate_exit(space.machine.run, false)
       isTicking = false
     }
-    // An instruction has few parts.
+    // An instruction has few accesses.
     for _ in 0..<16 {
       switch space.machine.enter() {
       case EINTR: return
-      case 0 where space.machine.exitReason == KVMExit.memoryMapped: continue
+      case 0 where space.machine.exitReason == KVMExit.memoryMapped: further()
       case 0: return
       case let error: throw .refused(.run, errno: error)
       }

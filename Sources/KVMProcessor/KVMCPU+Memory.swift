@@ -50,6 +50,8 @@ extension KVMCPU {
 
   /// Maps one page; a page that is watched, read-only.
   private func mapPage(_ guest: UInt64, page: Int, isWritable: Bool, in space: GuestSpace) throws(KVMError) {
+    // A branch may lead there.
+    if intercepts == .native, let code = codePages[page] { return try mapCopy(of: code, at: guest) }
     let isWatched = memory.copies.watches(page)
     try space.map(
       guest >> 12, count: 1, page: page, memoryFile, offset: UInt64(page),
@@ -83,19 +85,22 @@ extension KVMCPU {
     }
   }
 
-  /// The code page that `address` in RAM is in, decoded in `mode`; nil if there is no room for its copy.
-  func codePage(_ address: UInt64, _ mode: DecodeMode) throws(KVMError) -> CodePage? {
+  /// The code page that `address` in RAM is in, where the guest has it at `linear`, decoded in `mode`; nil if there is no
+  /// room for its copy.
+  func codePage(_ address: UInt64, at linear: UInt64, _ mode: DecodeMode) throws(KVMError) -> CodePage? {
+    let linear = intercepts == .native ? linear & ~Self.pageMask : nil
     if memory.copies.writeCount != seenWrites { try refreshCopies() }
     let page = Int(address >> 12)
     if let known = codePages[page] {
-      if known.mode == mode { return known }
+      if known.mode == mode, known.linear == linear { return known }
       try drop(known)
     }
     guard let bytes = memory.pointer(PhysicalAddress(address & ~Self.pageMask), count: 4096),
       let (copy, offset) = copies.take()
     else { return nil }
     try watch(page)
-    let made = CodePage(page: page, mode: mode, bytes: bytes, copy: copy, copyOffset: offset >> 12)
+    let made = CodePage(
+      page: page, mode: mode, linear: linear, bytes: bytes, copy: copy, copyOffset: offset >> 12)
     codePages[page] = made
     return made
   }
@@ -103,6 +108,8 @@ extension KVMCPU {
   /// Forgets the instructions of a page; the page stays watched.
   private func drop(_ code: CodePage) throws(KVMError) {
     codePages[code.page] = nil
+    // Others may lead into it.
+    unlinkAll()
     copies.give(back: code.copyOffset << 12)
     for space in spaces.values { try space.forget(page: code.page) }
   }

@@ -11,12 +11,14 @@ struct MemoryReference {
 
 // What the instruction at RIP accesses, computed beside it.
 extension KVMCPU {
+  private var linearRIP: UInt64 {
+    software.hostedEFER.contains(.lma)
+      ? software.hostedRIP : software.hostedSegment(.cs).base &+ software.hostedRIP
+  }
+
   /// The bytes at RIP, as far as they can be read, decoded.
   func instructionAtRIP() -> Instruction? {
-    let linear =
-      software.hostedEFER.contains(.lma)
-      ? software.hostedRIP : software.hostedSegment(.cs).base &+ software.hostedRIP
-    guard let guest = software.probe(linear, .execute).guestPhysical,
+    guard let guest = software.probe(linearRIP, .execute).guestPhysical,
       let page = software.probePhysical(guest),
       let code = codePages[Int(page.physical >> 12)]
     else { return nil }
@@ -95,11 +97,13 @@ extension KVMCPU {
     return offset
   }
 
-  /// Maps what the instruction at RIP accesses, and the page tables on the way there, as far as that is missing and EPT has
-  /// it; whether anything was.
+  /// Maps what the instruction at RIP accesses, and the page tables on the way there and to the instruction itself, as far
+  /// as that is missing and EPT has it; whether anything was.
   func mapOperands() throws(KVMError) -> Bool {
     guard let instruction = instructionAtRIP() else { return false }
     var isNew = false
+    let fetch = software.probe(linearRIP, .execute)
+    for position in 0..<fetch.tableCount where try map(fetch.table(position)) { isNew = true }
     for reference in references(of: instruction) {
       let last = reference.linear &+ reference.size &- 1
       for linear in reference.linear >> 12 == last >> 12 ? [reference.linear] : [reference.linear, last] {

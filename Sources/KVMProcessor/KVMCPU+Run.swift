@@ -22,15 +22,23 @@ extension KVMCPU {
   /// Runs plain instructions from RIP on.
   func runPlain() throws(KVMError) -> PlainEnd {
     guard let space, hasSuitableMode else { return .handOver }
+    // Not everything that KVM runs on checks alignment.
+    if software.checksAlignment { return .handOver }
+    // Not every KVM steps user code.
+    if intercepts == .stepped, software.hostedCPL != 0 { return .handOver }
     let rip = software.hostedRIP
     let linear = software.hostedEFER.contains(.lma) ? rip : software.hostedSegment(.cs).base &+ rip
     guard let guest = software.probe(linear, .execute).guestPhysical,
       let page = software.probePhysical(guest), isExecutable(page),
       memory.contains(PhysicalAddress(page.physical), count: 1),
-      let code = try codePage(page.physical, decodeMode)
+      let code = try codePage(page.physical, at: linear, decodeMode)
     else { return .handOver }
+    if intercepts == .native {
+      _ = code.isSite(Int(page.physical & 0xFFF))
+      try follow(code)
+    }
     if code.isSite(Int(page.physical & 0xFFF)) { return .handOver }
-    if intercepts == .patched {
+    if intercepts != .stepped {
       try mapCopy(of: code, at: guest)
     } else if !space.isMapped(guest >> 12) {
       _ = try map(guest)
@@ -54,12 +62,12 @@ extension KVMCPU {
     pass(code.count(from: start, to: start + Int(distance)))
   }
 
-  private func pass(_ instructions: UInt64) {
+  func pass(_ instructions: UInt64) {
     clock.pointee.instructions &+= instructions
     clock.pointee.cycles &+= instructions
   }
 
-  private func isExecutable(_ page: HostedPage) -> Bool {
+  func isExecutable(_ page: HostedPage) -> Bool {
     if software.hasModeBasedExecute, software.hostedCPL == 3 {
       return page.permissions.contains(.userExecute)
     }
@@ -106,16 +114,24 @@ extension KVMCPU {
         return try takeFault(space)
       case KVMExit.internalError:
         takeRegisters(space, rip: machine.registers.pointee.rip)
-        code.makeSite(Int(machine.registers.pointee.rip & 0xFFF))
+        codeAtRIP(code)?.makeSite(Int(machine.registers.pointee.rip & 0xFFF))
         return try takeFault(space)
       case KVMExit.memoryMapped:
-        if let end = try takeAccess(space, code) { return end }
+        if let end = try takeAccess(space, codeAtRIP(code) ?? code) { return end }
       case KVMExit.interrupted, KVMExit.interruptWindow:
         takeRegisters(space, rip: machine.registers.pointee.rip)
         return .settle
       default: throw unexpected(machine)
       }
     }
+  }
+
+  /// The code page that the virtual CPU's RIP is in: `code`, or one that a branch has led to.
+  private func codeAtRIP(_ code: CodePage) -> CodePage? {
+    guard intercepts == .native, let rip = space?.machine.registers.pointee.rip,
+      let guest = software.probe(rip, .execute).guestPhysical, let page = software.probePhysical(guest)
+    else { return intercepts == .native ? nil : code }
+    return codePages[Int(page.physical >> 12)]
   }
 
   /// Enters the virtual CPU. A run that a tick interrupts has taken so many instructions as fit in its time by the

@@ -36,6 +36,11 @@ public final class KVMCPU: VMXProcessor {
   /// The space of the EPT that is in use.
   var space: GuestSpace?
   var codePages: [Int: CodePage] = [:]
+  /// Where branches from page to page lead, and what that was found under.
+  var linked: Set<LinkedPage> = []
+  var linkedGeneration: UInt64 = 0
+  var linkedCR3: UInt64 = 0
+  var linkedSpace: GuestSpace?
   /// The pages of RAM in which code was decoded, by whomever.
   var watched: Set<Int> = []
   /// The stores to watched pages that have been dealt with.
@@ -129,11 +134,23 @@ public final class KVMCPU: VMXProcessor {
     do throws(KVMError) {
       try prepareTimer(thread)
       try selectSpace()
-      return try run(vmcs)
+      let outcome = try run(vmcs)
+      try forgetMissedPage(vmcs, outcome)
+      return outcome
     } catch {
       failureSentence = error.description
       return software.stopHosted(vmcs, .failed)
     }
+  }
+
+  /// An EPT violation invalidates the mappings that caused it.
+  ///
+  /// Source: SDM volume 3, "Operations that Invalidate Cached Mappings".
+  private func forgetMissedPage(_ vmcs: VMCS, _ outcome: EntryOutcome) throws(KVMError) {
+    guard case .exit(let reason) = outcome,
+      reason.basic == .eptViolation || reason.basic == .eptMisconfiguration
+    else { return }
+    try space?.forget(guest: vmcs[.guestPhysicalAddress] >> 12)
   }
 
   private func run(_ vmcs: VMCS) throws(KVMError) -> EntryOutcome {
@@ -237,6 +254,7 @@ public final class KVMCPU: VMXProcessor {
       spaces = [:]
       space = nil
     }
+    unlinkAll()
   }
 
   public func invalidateVPID(_ scope: VPIDInvalidation) { software.invalidateVPID(scope) }
@@ -250,6 +268,9 @@ public final class KVMCPU: VMXProcessor {
 public enum InterceptMode: String, CaseIterable, Sendable {
   /// They are replaced by HLT in a copy of the guest's code, page by page, before the guest can come to them.
   case patched
+  /// The same, but calls, returns and jumps between pages are left to KVM. Exact for guests whose functions return behind
+  /// their calls; a guest that leaves the code that was decoded may execute a sensitive instruction without a VM exit.
+  case native
   /// The guest runs by single steps, each instruction decoded before it. Slow, and nothing in the guest's code is changed.
   case stepped
 }

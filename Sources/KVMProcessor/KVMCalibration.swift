@@ -61,7 +61,7 @@ public struct KVMCalibration: Equatable, Sendable {
 
   /// Why the processor cannot run on this host by `mode`, or nil if it can.
   public func obstacle(to mode: InterceptMode) -> String? {
-    if !haltExits, mode == .patched { return "HLT does not leave KVM_RUN" }
+    if !haltExits, mode != .stepped { return "HLT does not leave KVM_RUN" }
     if !singleSteps, mode == .stepped { return "single steps do not work: use --intercepts patched" }
     if exceptions == .unseen { return "exceptions of a guest cannot be seen before their delivery" }
     if missedLoads != .fault, missedLoads != .deviceBefore {

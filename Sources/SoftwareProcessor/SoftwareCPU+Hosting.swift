@@ -44,6 +44,9 @@ extension SoftwareCPU {
   /// Grows with everything that may have invalidated translations of linear addresses.
   package var translationGeneration: UInt64 { core.blocks.pointee.generation }
 
+  /// Whether accesses of several bytes have to be aligned.
+  package var checksAlignment: Bool { core.checksAlignment }
+
   /// Whether a stop has been requested and not yet been obeyed.
   package var isStopRequested: Bool { stopRequest.isMade }
 

@@ -97,7 +97,8 @@ struct RunCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "How the KVM processor finds the instructions that can cause VM exits: patched, by HLTs in a copy of the guest's "
-        + "code; stepped, by single steps.", valueName: "mode"))
+        + "code (the default); native, the same without an exit for calls and returns between pages, which not every "
+        + "guest allows; stepped, by single steps.", valueName: "mode"))
   var intercepts: InterceptMode?
 
   @Option(help: ArgumentHelp("The device of the KVM processor (default: /dev/kvm).", valueName: "file"))

@@ -118,7 +118,9 @@ final class Watchdog: Sendable {
   private func abandon() -> Never {
     Terminal.restore()
     let status = signalStatus ?? .limitReached
-    Output.complain("the run was to stop 10 s ago and has not, as when KVM_RUN does not return: it is abandoned, and not counted")
+    Output.complain(
+      "the run was to stop 10 s ago and has not, as when KVM_RUN does not return: it is abandoned, and not counted"
+    )
     _exit(status.rawValue)
   }
 }

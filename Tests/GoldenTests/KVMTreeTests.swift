@@ -52,8 +52,35 @@ struct KVMTreeTests {
     #expect(golden.text(of: try run(golden)) == golden.text(of: try golden.run()))
   }
 
-  @Test func singleStepsFindTheSameExits() throws {
-    let golden = GoldenCase(workload: "memory", iterations: 20, access: .off)
-    #expect(golden.text(of: try run(golden, .stepped)) == golden.text(of: try golden.run()))
+  @Test(arguments: [InterceptMode.native, .stepped], ["cpuid", "io", "memory", "none"])
+  func everyModeFindsTheSameExits(_ mode: InterceptMode, workload: String) throws {
+    guard try KVMCalibration.measured().obstacle(to: mode) == nil else { return }
+    let golden = GoldenCase(workload: workload, iterations: workload == "none" ? 1 : 20, access: .off)
+    #expect(golden.text(of: try run(golden, mode)) == golden.text(of: try golden.run()))
+  }
+
+  /// What a guest does that would keep KVM_RUN: a loop, VMCALL outside VMX operation, bytes that mean nothing. The run
+  /// ends, by its own or by a request.
+  @Test(arguments: [
+    [0xEB, 0xFE], [0x0F, 0x01, 0xC1, 0xEB, 0xFB], [0xFF, 0xFF, 0xC7], [0xF3, 0x90, 0xEB, 0xFC],
+  ])
+  func aRunCanBeEnded(_ code: [UInt8]) throws {
+    for mode in InterceptMode.allCases where try KVMCalibration.measured().obstacle(to: mode) == nil {
+      let machine = try Machine(keptConfiguration(CodeImage(code).image, "", SerialText())) { memory in
+        try KVMCPU(memory: memory, intercepts: mode)
+      }
+      let request = Thread { [machine] in
+        Thread.sleep(forTimeInterval: 0.3)
+        machine.requestStop(.timeout)
+      }
+      request.start()
+      let start = ContinuousClock.now
+      let result = machine.run()
+      #expect(ContinuousClock.now - start < .seconds(10))
+      switch result.outcome {
+      case .stopped(.timeout), .tripleFault, .instructionLimit: break
+      default: Issue.record("\(mode): \(result.outcome)")
+      }
+    }
   }
 }
