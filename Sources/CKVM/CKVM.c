@@ -142,7 +142,11 @@ int ckvm_prepare_kicks(void) {
 
 void ckvm_accept_kicks(struct kvm_run *run) { kicked_run = run; }
 
-int ckvm_this_thread(void) { return (int)syscall(SYS_gettid); }
+int ckvm_this_thread(void) {
+  static _Thread_local int thread;
+  if (!thread) thread = (int)syscall(SYS_gettid);
+  return thread;
+}
 
 void ckvm_kick(int thread) { syscall(SYS_tgkill, getpid(), thread, kick_signal()); }
 

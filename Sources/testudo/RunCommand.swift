@@ -259,7 +259,8 @@ struct RunCommand: ParsableCommand {
     let report = RunReport(
       guest: guest, workload: options.workload, iterations: options.iterations, processor: processor.rawValue,
       vmcsAccess: vmcsAccess.name, configuration: configuration, result: result,
-      hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, serial: console.kept,
+      hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18,
+      kvm: (machine.processor as? KVMCPU)?.counts, serial: console.kept,
       serialCount: console.count)
     let printed = Result { try Output.write(json ? report.json().text(indent: 2) + "\n" : report.text()) }
     try traceFile?.finish(result)

@@ -1,5 +1,6 @@
 import ExitAnalysis
 import Hypervisor
+import KVMProcessor
 import Report
 import Trace
 
@@ -19,6 +20,8 @@ struct RunReport {
   var configuration: MachineConfiguration
   var result: RunResult
   var hostSeconds: Double
+  /// Who did what in a run on the KVM processor.
+  var kvm: KVMRunCounts?
   /// What the guest wrote to its serial port, as far as it was kept.
   var serial: [UInt8]
   /// The number of bytes that it wrote.
@@ -34,6 +37,7 @@ struct RunReport {
     text += ExitTable.sentence(multiplication) + "\n"
     if configuration.nested.vmcsAccess != .off { text += access + "\n" }
     text += cost + "\n"
+    if let kvm { text += Self.text(kvm) + "\n" }
     if result.idleCycles > 0 { text += waiting + "\n" }
     if result.pageWalks.l1.walks | result.pageWalks.l2.walks != 0 { text += walks + "\n" }
     if result.consoleInput.bytes > 0 { text += input + "\n" }
@@ -65,6 +69,18 @@ struct RunReport {
     return
       "\(grouped(result.instructions)) guest instructions, \(grouped(result.virtualCycles)) virtual cycles; "
       + "\(decimal(hostSeconds, places: 3)) s on this host, \(decimal(speed, places: 1)) million instructions/s"
+  }
+
+  private static func text(_ counts: KVMRunCounts) -> String {
+    "\(grouped(counts.runs)) runs on KVM, \(grouped(counts.handedOver)) instructions by the software processor, of which "
+      + "\(grouped(counts.faults)) met a fault on KVM; \(grouped(counts.mappings)) mappings"
+  }
+
+  private static func json(_ counts: KVMRunCounts) -> JSONValue {
+    [
+      "runs": .unsigned(counts.runs), "handedOver": .unsigned(counts.handedOver),
+      "faults": .unsigned(counts.faults), "mappings": .unsigned(counts.mappings),
+    ]
   }
 
   private var waiting: String {
@@ -128,6 +144,7 @@ struct RunReport {
         "cycles": .unsigned(result.exitlessAccesses.cycles),
       ],
       "pageWalks": .array([walks(.l2), walks(.l1)]),
+      "kvm": kvm.map(Self.json) ?? .null,
       "failedEntries": .unsigned(result.failedEntries),
       "entryFailures": .array(result.entryFailures.map(Self.json)),
       "serial": .string(String(decoding: serial, as: UTF8.self)), "serialBytes": .unsigned(serialCount),

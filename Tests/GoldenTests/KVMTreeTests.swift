@@ -46,6 +46,22 @@ struct KVMTreeTests {
     #expect(golden.text(of: try run(golden)) == golden.text(of: try golden.run()))
   }
 
+  /// The computation is KVM's: the software processor executes what it must, and no page stays out of reach.
+  @Test(arguments: [InterceptMode.patched, .native]) func plainInstructionsRunOnKVM(_ mode: InterceptMode)
+    throws
+  {
+    let golden = GoldenCase(workload: "none", iterations: 2, access: .off)
+    let machine = try Machine(committedConfiguration("minimal", golden.commandLine, SerialText())) { memory in
+      try KVMCPU(memory: memory, intercepts: mode)
+    }
+    #expect(machine.run().outcome == .guestReported(code: 0))
+    let instructions = try golden.run().result.instructions
+    let counts = machine.processor.counts
+    #expect(counts.handedOver < instructions / 20, "\(counts)")
+    #expect(counts.faults < counts.handedOver / 20, "\(counts)")
+    #expect(counts.runs > 100)
+  }
+
   @Test(arguments: VMCSAccessModel.allCases) func everyAccessModelIsTheSame(_ access: VMCSAccessModel) throws
   {
     let golden = GoldenCase(workload: "cpuid", iterations: 20, access: access)

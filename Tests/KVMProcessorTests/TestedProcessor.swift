@@ -75,7 +75,10 @@ struct Difference {
       "invalidationOfAnAddressIsOfItsVPID", "withoutEPTThereIsOneDimension",
       "aDeadlineIsNotMissedByTheWalksBeforeIt",
     ].map { Difference($0, "the page walks of a virtual CPU are not counted") }
-    + ["runsToHLT", "stopsAtTheInstructionLimit", "preemptionTimer", "determinism"].map {
+    + [
+      "runsToHLT", "stopsAtTheInstructionLimit", "preemptionTimer", "determinism", "tscOffsetting",
+      "pauseLoopExiting",
+    ].map {
       Difference($0, "plain instructions are counted by estimate", [.patched, .native])
     }
 }
