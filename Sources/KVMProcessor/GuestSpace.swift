@@ -1,5 +1,6 @@
 import CKVM
 import Glibc
+import SoftwareProcessor
 
 /// One guest-physical address space: a virtual machine of KVM, whose memory is host address space in which pages of RAM
 /// are mapped one by one as the guest comes to them. So it is a cache of what one EPT says, like a TLB.
@@ -21,6 +22,8 @@ final class GuestSpace {
   /// The special registers that the virtual CPU holds, if ``hasLoaded``.
   let loaded = UnsafeMutablePointer<kvm_sregs>.allocate(capacity: 1)
   var hasLoaded = false
+  /// The guest's state that they were made of.
+  let systemState = UnsafeMutableRawPointer.allocate(byteCount: SoftwareCPU.systemStateSize, alignment: 8)
   /// What the software processor's translation generation was when the virtual CPU's TLB was emptied last.
   var flushedGeneration: UInt64 = 0
   var isPGESet = false
@@ -59,6 +62,7 @@ final class GuestSpace {
     self.root = root
     self.pageCount = pageCount
     machine = try KVMVirtualMachine(system)
+    systemState.initializeMemory(as: UInt8.self, repeating: 0, count: SoftwareCPU.systemStateSize)
     let table = mmap(
       nil, pageCount * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     guard let table, table != MAP_FAILED else { throw .last(.mapMemory) }
@@ -69,6 +73,7 @@ final class GuestSpace {
     for region in regions.values { munmap(region.base, Int(Self.regionSize)) }
     munmap(places, pageCount * 8)
     loaded.deallocate()
+    systemState.deallocate()
   }
 
   /// Whether something is mapped at guest-physical page number `guest`.

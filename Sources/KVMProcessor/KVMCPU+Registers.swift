@@ -28,6 +28,9 @@ extension KVMCPU {
     let run = space.machine.run
     let registers = space.machine.specialRegisters
     let generation = software.translationGeneration
+    // The place of a missing page is looked at each time.
+    let isSame = !software.noteSystemState(in: space.systemState) && generation == space.flushedGeneration
+    if isSame, space.hasLoaded, calibration.exceptions == .shutdown { return }
     if generation != space.flushedGeneration {
       // What invalidated translations was executed elsewhere. A change of CR4.PGE empties the TLB.
       space.flushedGeneration = generation

@@ -17,6 +17,27 @@ enum PlainEnd {
   case again
 }
 
+/// A page that was fetched from, and what its translation depends on.
+struct FetchedPage {
+  var linear: UInt64
+  var root: UInt64
+  var cr3: UInt64
+  var generation: UInt64
+  /// CR0, CR4, IA32_EFER, the CPL and "mode-based execute control for EPT".
+  var mode: UInt64
+  var guest: UInt64 = 0
+  var physical: UInt64 = 0
+
+  /// No page.
+  static let none = FetchedPage(linear: .max, root: 0, cr3: 0, generation: 0, mode: 0)
+  static let count = 64
+
+  func isOf(_ other: FetchedPage) -> Bool {
+    linear == other.linear && root == other.root && cr3 == other.cr3 && generation == other.generation
+      && mode == other.mode
+  }
+}
+
 // The virtual CPU's runs.
 extension KVMCPU {
   /// Runs plain instructions from RIP on.
@@ -28,16 +49,14 @@ extension KVMCPU {
     if intercepts == .stepped, software.hostedCPL != 0 { return .handOver }
     let rip = software.hostedRIP
     let linear = software.hostedEFER.contains(.lma) ? rip : software.hostedSegment(.cs).base &+ rip
-    guard let guest = software.probe(linear, .execute).guestPhysical,
-      let page = software.probePhysical(guest), isExecutable(page),
-      memory.contains(PhysicalAddress(page.physical), count: 1),
-      let code = try codePage(page.physical, at: linear, decodeMode)
+    guard let (guest, physical) = fetchAddress(linear),
+      let code = try codePage(physical, at: linear, decodeMode)
     else { return .handOver }
     if intercepts == .native {
-      _ = code.isSite(Int(page.physical & 0xFFF))
+      _ = code.isSite(Int(physical & 0xFFF))
       try follow(code)
     }
-    if code.isSite(Int(page.physical & 0xFFF)) { return .handOver }
+    if code.isSite(Int(physical & 0xFFF)) { return .handOver }
     if intercepts != .stepped {
       try mapCopy(of: code, at: guest)
     } else if !space.isMapped(guest >> 12) {
@@ -48,7 +67,7 @@ extension KVMCPU {
     setTimer()
     // A request that came before the kick could reach this virtual CPU.
     if software.isStopRequested { return .settle }
-    let start = Int(page.physical & 0xFFF)
+    let start = Int(physical & 0xFFF)
     let end = try runUntilExit(space, code)
     if intercepts != .stepped { countPassed(code, from: start, rip: rip) }
     return end
@@ -65,6 +84,32 @@ extension KVMCPU {
   func pass(_ instructions: UInt64) {
     clock.pointee.instructions &+= instructions
     clock.pointee.cycles &+= instructions
+  }
+
+  /// Where the instruction at `linear` is, guest-physical and in RAM, or nil if the guest cannot fetch it from there.
+  ///
+  /// Like a processor's TLB, what was found is kept until something invalidates translations.
+  private func fetchAddress(_ linear: UInt64) -> (guest: UInt64, physical: UInt64)? {
+    let index = Int(linear >> 12 & UInt64(FetchedPage.count - 1))
+    let wanted = FetchedPage(
+      linear: linear & ~0xFFF, root: space?.root ?? 0, cr3: software.hostedCR3,
+      generation: software.translationGeneration, mode: fetchMode)
+    let known = fetchedPages[index]
+    if known.isOf(wanted) { return (known.guest | linear & 0xFFF, known.physical | linear & 0xFFF) }
+    guard let guest = software.probe(linear, .execute).guestPhysical,
+      let page = software.probePhysical(guest), isExecutable(page),
+      memory.contains(PhysicalAddress(page.physical), count: 1)
+    else { return nil }
+    fetchedPages[index] = wanted
+    fetchedPages[index].guest = guest & ~0xFFF
+    fetchedPages[index].physical = page.physical & ~0xFFF
+    return (guest, page.physical)
+  }
+
+  private var fetchMode: UInt64 {
+    let registers =
+      software.hostedCR0.rawValue ^ software.hostedCR4.rawValue << 8 ^ software.hostedEFER.rawValue << 40
+    return registers << 3 | UInt64(software.hostedCPL) << 1 | (software.hasModeBasedExecute ? 1 : 0)
   }
 
   func isExecutable(_ page: HostedPage) -> Bool {

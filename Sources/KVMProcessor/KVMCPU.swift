@@ -36,6 +36,8 @@ public final class KVMCPU: VMXProcessor {
   /// The space of the EPT that is in use.
   var space: GuestSpace?
   var codePages: [Int: CodePage] = [:]
+  /// The pages that were fetched from last.
+  let fetchedPages = UnsafeMutablePointer<FetchedPage>.allocate(capacity: FetchedPage.count)
   /// Where branches from page to page lead, and what that was found under.
   var linked: Set<LinkedPage> = []
   var linkedGeneration: UInt64 = 0
@@ -84,6 +86,7 @@ public final class KVMCPU: VMXProcessor {
       close(memoryFile)
       throw .refused(.mapMemory, errno: ENOMEM)
     }
+    fetchedPages.initialize(repeating: .none, count: FetchedPage.count)
     self.software = software
     self.memory = memory
     self.intercepts = intercepts
@@ -91,6 +94,7 @@ public final class KVMCPU: VMXProcessor {
 
   deinit {
     if timer != -1 { ckvm_delete_timer(timer) }
+    fetchedPages.deallocate()
     close(memoryFile)
   }
 
@@ -150,6 +154,7 @@ public final class KVMCPU: VMXProcessor {
     guard case .exit(let reason) = outcome,
       reason.basic == .eptViolation || reason.basic == .eptMisconfiguration
     else { return }
+    fetchedPages.update(repeating: .none, count: FetchedPage.count)
     try space?.forget(guest: vmcs[.guestPhysicalAddress] >> 12)
   }
 

@@ -3,6 +3,12 @@ import Translation
 import VMX
 import X86
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 // The processor as the interpreter of another one, which executes plain instructions by other means and hands over
 // everything else: VM entry, events, instructions that can cause VM exits, faults. The guest's state lives in this
 // processor from ``begin(_:)`` on, and in the VMCS again when one of these methods returns an outcome.
@@ -82,6 +88,26 @@ extension SoftwareCPU {
     if rip != core.rip { core.cpu.pointee.isMidRepetition = false }
     core.rip = rip
     core.rflags = rflags & ~RFLAGS.rf.rawValue
+  }
+
+  /// How many bytes ``noteSystemState(in:)`` compares.
+  package static var systemStateSize: Int { 8 * MemoryLayout<SegmentState>.stride + 4 * 8 }
+
+  /// Whether segment registers, CR0, CR3, CR4 or IA32_EFER differ from what `place` holds, which holds them then.
+  package func noteSystemState(in place: UnsafeMutableRawPointer) -> Bool {
+    let size = 8 * MemoryLayout<SegmentState>.stride
+    let cpu = core.cpu
+    let words = (place + size).assumingMemoryBound(to: UInt64.self)
+    let isSame =
+      memcmp(place, core.segments, size) == 0 && words[0] == cpu.pointee.cr0 && words[1] == cpu.pointee.cr3
+      && words[2] == cpu.pointee.cr4 && words[3] == cpu.pointee.efer
+    if isSame { return false }
+    memcpy(place, core.segments, size)
+    words[0] = cpu.pointee.cr0
+    words[1] = cpu.pointee.cr3
+    words[2] = cpu.pointee.cr4
+    words[3] = cpu.pointee.efer
+    return true
   }
 
   package func hostedSegment(
