@@ -14,6 +14,7 @@ public struct ExperimentResult: Equatable, Sendable {
   /// One row per case with all its figures: of the trees of L2 exits that L1 handled, all of them together, how often
   /// what was paid for, what that comes to, and what they took.
   public var csv: CSVTable {
+    if manifest.comparesDesigns { return csvOfDesigns }
     var table = CSVTable(
       header: [
         "guest", "workload", "vmcs_access", "iterations", "l2_exits", "hardware_exits",
@@ -41,19 +42,23 @@ public struct ExperimentResult: Equatable, Sendable {
   }
 
   /// What trees pay for, but for an exit, an entry and a handler's base, of which each hardware exit has one.
-  private static let items: [(item: CostItem, name: String)] = [
+  static let items: [(item: CostItem, name: String)] = [
     (.vmread, "vmreads"), (.vmwrite, "vmwrites"), (.memoryAccess, "memory_accesses"), (.vmptrld, "vmptrlds"),
     (.invept, "invepts"), (.invvpid, "invvpids"), (.pageWalkReference, "walk_references"),
   ]
 
   /// What ``table`` shows.
-  public static let caption =
-    "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS access model:"
+  public var caption: String {
+    manifest.comparesDesigns
+      ? Self.captionOfDesigns
+      : "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS access model:"
+  }
 
   /// One row per workload, with the figures of each access model beside each other.
   public var table: TextTable {
+    if manifest.comparesDesigns { return tableOfDesigns }
     var columns = [TextTable.Column("workload")]
-    for measure in Measure.allCases {
+    for measure in Measure.ofTrees {
       for access in manifest.vmcsAccess {
         columns.append(.init("\(measure.word), \(access.name)", .right))
       }
@@ -63,12 +68,10 @@ public struct ExperimentResult: Equatable, Sendable {
       let rows = measurements.filter { $0.test.workload == workload }
       table.append(
         [workload]
-          + Measure.allCases.flatMap { measure in
+          + Measure.ofTrees.flatMap { measure in
             rows.map { row in
-              switch measure {
-              case .hardwareExitsPerL2Exit: decimal(row.value(measure), places: 2)
-              case .cyclesPerL2Exit: grouped(UInt64(row.value(measure).rounded()))
-              }
+              measure == .hardwareExitsPerL2Exit
+                ? decimal(row.value(measure), places: 2) : grouped(UInt64(row.value(measure).rounded()))
             }
           })
     }
@@ -77,7 +80,8 @@ public struct ExperimentResult: Equatable, Sendable {
 
   /// The manifest's measure per workload, one bar per access model.
   public var chart: BarChart {
-    BarChart(
+    if manifest.comparesDesigns { return chartOfDesigns }
+    return BarChart(
       title: manifest.name, valueAxis: manifest.plot.axis,
       groups: manifest.workloads,
       series: manifest.vmcsAccess.map { access in

@@ -9,7 +9,9 @@ public struct Measurement: Equatable, Sendable {
   public var iterations: UInt64
   /// The exit trees of the L2 exits that the workload is about.
   public var trees: TreeWork
-  /// What the trees take by the counts in them and the prices: it is what they took.
+  /// The iterations, if they are what is measured.
+  public var iterationWork: IterationWork?
+  /// What the trees, or the iterations, take by the counts in them and the prices: it is what they took.
   public var predictedCycles: UInt64
   public var instructions: UInt64
   public var virtualCycles: UInt64
@@ -29,11 +31,16 @@ public struct Measurement: Equatable, Sendable {
   }
 
   public func value(_ measure: Measure) -> Double {
-    guard trees.trees > 0 else { return 0 }
-    return switch measure {
-    case .hardwareExitsPerL2Exit: Double(trees.work.exits) / Double(trees.trees)
-    case .cyclesPerL2Exit: Double(trees.span) / Double(trees.trees)
+    switch measure {
+    case .hardwareExitsPerL2Exit: share(trees.work.exits, of: trees.trees)
+    case .cyclesPerL2Exit: share(trees.span, of: trees.trees)
+    case .hardwareExitsPerIteration: share(iterationWork?.work.exits ?? 0, of: iterations)
+    case .cyclesPerIteration: share(iterationWork?.span ?? 0, of: iterations)
     }
+  }
+
+  private func share(_ value: UInt64, of count: UInt64) -> Double {
+    count == 0 ? 0 : Double(value) / Double(count)
   }
 }
 
@@ -41,11 +48,15 @@ public struct Measurement: Equatable, Sendable {
 public enum ExperimentError: Error, Equatable, CustomStringConvertible {
   /// A guest did not report success.
   case runFailed(case: Manifest.Case, outcome: RunOutcome)
+  /// L2 has not executed the two CPUIDs between which it is measured.
+  case notMeasured(case: Manifest.Case)
 
   public var description: String {
     switch self {
     case .runFailed(let test, let outcome):
-      "\(test.workload) with VMCS access \(test.vmcsAccess.name): \(outcome)"
+      "\(test.workload) with VMCS access \(test.vmcsAccess.name), \(test.memoryDesign.rawValue): \(outcome)"
+    case .notMeasured(let test):
+      "\(test.workload) with \(test.memoryDesign.rawValue): expected two CPUIDs of L2, around its iterations"
     }
   }
 }
@@ -73,10 +84,12 @@ public struct ExperimentRun: Sendable {
     var configuration = try configuration(test)
     configuration.memorySize = manifest.memory
     test.vmcsAccess.apply(to: &configuration.nested)
+    configuration.nested.memoryDesign = test.memoryDesign
     let collector = TreeCollector(
       TreeWork(
         areMemoryAccesses: test.vmcsAccess.model.isMemoryAccess,
-        of: manifest.linux == nil ? nil : LinuxGuest.reason(of: test.workload)?.rawValue))
+        of: manifest.linux == nil ? nil : LinuxGuest.reason(of: test.workload)?.rawValue),
+      recordsIterations: manifest.comparesDesigns)
     configuration.trace = .streamed { collector.add($0) }
     let machine = try Laboratory.machine(configuration)
     willRun(test) { machine.requestStop($0) }
@@ -84,10 +97,28 @@ public struct ExperimentRun: Sendable {
     guard result.outcome.isSuccess else {
       throw ExperimentError.runFailed(case: test, outcome: result.outcome)
     }
+    if manifest.comparesDesigns { return try measurement(test, configuration, result, collector) }
     return Measurement(
       test: test, iterations: manifest.iterations, trees: collector.trees,
       predictedCycles: collector.trees.predicted(configuration.costs.prices),
       instructions: result.instructions, virtualCycles: result.virtualCycles, sync: result.sync)
+  }
+
+  /// What a run measured whose iterations count.
+  private func measurement(
+    _ test: Manifest.Case, _ configuration: MachineConfiguration, _ result: RunResult,
+    _ collector: TreeCollector
+  ) throws -> Measurement {
+    guard
+      let work = IterationWork(
+        collector.iterations?.events ?? [], areMemoryAccesses: test.vmcsAccess.model.isMemoryAccess)
+    else { throw ExperimentError.notMeasured(case: test) }
+    var measurement = Measurement(
+      test: test, iterations: manifest.iterations, trees: collector.trees,
+      predictedCycles: work.predicted(configuration.costs.prices), instructions: result.instructions,
+      virtualCycles: result.virtualCycles, sync: result.sync)
+    measurement.iterationWork = work
+    return measurement
   }
 
   /// The machine for the manifest's guest, told what to do.
@@ -109,11 +140,21 @@ public struct ExperimentRun: Sendable {
   }
 }
 
-/// Gathers the exit trees of a run while it goes on, on the run's thread.
+/// Gathers the exits of a run while it goes on, on the run's thread.
 private final class TreeCollector: @unchecked Sendable {
   private(set) var trees: TreeWork
+  /// The exits themselves, if iterations are measured.
+  private(set) var iterations: IterationRecord?
 
-  init(_ trees: TreeWork) { self.trees = trees }
+  init(_ trees: TreeWork, recordsIterations: Bool) {
+    self.trees = trees
+    iterations = recordsIterations ? IterationRecord() : nil
+  }
 
-  func add(_ events: UnsafeBufferPointer<ExitEvent>) { for event in events { trees.add(event) } }
+  func add(_ events: UnsafeBufferPointer<ExitEvent>) {
+    for event in events {
+      trees.add(event)
+      iterations?.add(event)
+    }
+  }
 }

@@ -15,7 +15,7 @@ public struct LinuxGuest: Equatable, Sendable {
   private static let defaultFolder = ".cache/testudo/linux"
   private static let modules = ["irqbypass.ko", "kvm.ko", "kvm-intel.ko"]
 
-  /// What L2 can do. Each iteration is one exit of the reason that is measured.
+  /// What L2 can do. Each iteration is one exit of the reason that is measured, but for those of memory.
   static let workloads: [(workload: Workload, reason: ExitReason)] = [
     (Workload(name: "cpuid", summary: "one CPUID an iteration"), .cpuid),
     (
@@ -27,6 +27,13 @@ public struct LinuxGuest: Equatable, Sendable {
       Workload(name: "memory", summary: "touches a fresh page an iteration, which KVM gets from Linux"),
       .eptViolation
     ),
+    // Those of memory, which are measured between two CPUIDs of L2, in L2's own address space.
+    (Workload(name: "walk", summary: "two loads an iteration that miss the TLB"), .cpuid),
+    (
+      Workload(name: "touch", summary: "touches a fresh page an iteration, by page tables of its own"), .cpuid
+    ),
+    (Workload(name: "remap", summary: "gives a linear page another physical one, and loads from it"), .cpuid),
+    (Workload(name: "switch", summary: "goes to another address space and back, loading in each"), .cpuid),
   ]
 
   /// The release of the kernel, such as 6.1.0-50-cloud-amd64.

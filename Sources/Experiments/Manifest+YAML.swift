@@ -24,6 +24,8 @@ extension Manifest {
     if !isLinux, fields.mapping["kernel"] != nil {
       throw fields.error("kernel", "only the guest \(LinuxGuest.name) has a kernel: expected no such field")
     }
+    let designs = try fields.mapping["memoryDesign"] == nil ? [.eptOnEPT] : Self.memoryDesigns(fields)
+    let measures = designs.count > 1 ? Measure.ofIterations : Measure.ofTrees
     self.init(
       name: try fields.string("name"), question: try fields.string("question"), guest: guestName,
       linux: isLinux
@@ -35,12 +37,22 @@ extension Manifest {
       vmcsAccess: try fields.list("vmcsAccess", of: VMCSAccess.choices) {
         try VMCSAccess($0, relativeTo: folder)
       },
-      memory: try fields.memory("memory"),
-      plot: try fields.choice("plot", of: Measure.allCases.map(\.rawValue), Measure.init))
+      memoryDesigns: designs, memory: try fields.memory("memory"),
+      plot: try fields.choice("plot", of: measures.map(\.rawValue)) { name in
+        measures.first { $0.rawValue == name }
+      })
+    guard !comparesDesigns || vmcsAccess.count == 1 else {
+      throw fields.error("vmcsAccess", "with several memory designs: expected one VMCS access model")
+    }
+  }
+
+  private static func memoryDesigns(_ fields: ManifestFields) throws -> [MemoryDesign] {
+    try fields.list("memoryDesign", of: MemoryDesign.allCases.map(\.rawValue)) { MemoryDesign(rawValue: $0) }
   }
 
   private static let fieldNames = [
-    "schema", "name", "question", "guest", "kernel", "workloads", "iterations", "vmcsAccess", "memory",
+    "schema", "name", "question", "guest", "kernel", "workloads", "iterations", "vmcsAccess", "memoryDesign",
+    "memory",
     "plot",
   ]
 }

@@ -1,6 +1,6 @@
 import Hypervisor
 
-/// What an experiment runs: every combination of its workloads and its VMCS access models.
+/// What an experiment runs: every combination of its workloads, its VMCS access models and its memory designs.
 public struct Manifest: Equatable, Sendable {
   /// The value of the field `schema` that this version understands.
   public static let schema = "testudo.experiment/1"
@@ -17,6 +17,8 @@ public struct Manifest: Equatable, Sendable {
   /// Iterations of the workload in each run.
   public var iterations: UInt64
   public var vmcsAccess: [VMCSAccess]
+  /// What is compared if there are several; one where a manifest says nothing of it.
+  public var memoryDesigns: [MemoryDesign]
   /// L1's memory in bytes.
   public var memory: UInt64
   /// The figure that the plot shows.
@@ -26,29 +28,44 @@ public struct Manifest: Equatable, Sendable {
   public struct Case: Equatable, Sendable {
     public var workload: String
     public var vmcsAccess: VMCSAccess
+    public var memoryDesign: MemoryDesign
 
-    public init(workload: String, vmcsAccess: VMCSAccess) {
+    public init(workload: String, vmcsAccess: VMCSAccess, memoryDesign: MemoryDesign? = nil) {
       self.workload = workload
       self.vmcsAccess = vmcsAccess
+      self.memoryDesign = memoryDesign ?? .eptOnEPT
     }
   }
 
-  /// All combinations in the order of the manifest, the access models of one workload beside each other.
+  /// All combinations in the order of the manifest, the access models and designs of one workload beside each other.
   public var cases: [Case] {
-    workloads.flatMap { workload in vmcsAccess.map { Case(workload: workload, vmcsAccess: $0) } }
+    workloads.flatMap { workload in
+      vmcsAccess.flatMap { access in
+        memoryDesigns.map { Case(workload: workload, vmcsAccess: access, memoryDesign: $0) }
+      }
+    }
   }
+
+  /// Whether the designs are what is compared, so that it is iterations of L2 that are measured, and not trees of exits.
+  public var comparesDesigns: Bool { memoryDesigns.count > 1 }
 }
 
 /// A figure of a run that a plot can show.
 public enum Measure: String, CaseIterable, Sendable {
   case hardwareExitsPerL2Exit
   case cyclesPerL2Exit
+  case hardwareExitsPerIteration
+  case cyclesPerIteration
+
+  /// The figures of exit trees, and those of iterations.
+  public static let ofTrees = [hardwareExitsPerL2Exit, cyclesPerL2Exit]
+  public static let ofIterations = [hardwareExitsPerIteration, cyclesPerIteration]
 
   /// The word for it in the head of a table whose caption says per what.
   public var word: String {
     switch self {
-    case .hardwareExitsPerL2Exit: "exits"
-    case .cyclesPerL2Exit: "cycles"
+    case .hardwareExitsPerL2Exit, .hardwareExitsPerIteration: "exits"
+    case .cyclesPerL2Exit, .cyclesPerIteration: "cycles"
     }
   }
 
@@ -57,6 +74,8 @@ public enum Measure: String, CaseIterable, Sendable {
     switch self {
     case .hardwareExitsPerL2Exit: "hardware exits per L2 exit"
     case .cyclesPerL2Exit: "virtual cycles per L2 exit"
+    case .hardwareExitsPerIteration: "hardware exits per iteration"
+    case .cyclesPerIteration: "virtual cycles per iteration"
     }
   }
 }

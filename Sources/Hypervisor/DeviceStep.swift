@@ -139,7 +139,7 @@ extension VirtualCPU {
       guard isWritten, !step.windows[number].isWritten else { return false }
       deviceStep?.windows[number].isWritten = true
       EPT01Builder(pool: pool).makeWritable(step.windows[number].mapping)
-      forgetMappings()
+      forgetAllMappings()
       return true
     }
     let linear = guest[.guestLinearAddress]
@@ -178,7 +178,7 @@ extension VirtualCPU {
       if isComplete, window.isWritten { drain(window) }
       EPT01Builder(pool: pool).closeWindow(window.mapping)
     }
-    forgetMappings()
+    forgetAllMappings()
     devices.noteAccess()
   }
 
@@ -186,11 +186,6 @@ extension VirtualCPU {
 
   private var pool: PagePool { vmx.pages }
   private var ept01: PhysicalAddress<L0> { PhysicalAddress(vmx.vmcs01[.eptPointer] & 0x000F_FFFF_FFFF_F000) }
-
-  private func forgetMappings() {
-    work.pointee.invepts &+= 1
-    processor.invalidateEPT(.singleContext(eptp: vmx.vmcs01[.eptPointer]))
-  }
 
   /// Reads the device into the window.
   private func fill(_ window: DeviceStep.Window) {

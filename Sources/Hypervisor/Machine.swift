@@ -27,8 +27,9 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   /// A machine with `configuration`'s image loaded and ready to run, on the processor that `makeProcessor` makes for
   /// its L0-physical memory. Throws ``MachineError``, ``ImageError``, or what `makeProcessor` throws.
   public init(
-    _ configuration: MachineConfiguration, makeProcessor: (PhysicalMemory) throws -> P
+    _ wanted: MachineConfiguration, makeProcessor: (PhysicalMemory) throws -> P
   ) throws {
+    let configuration = wanted.asPossible
     guard configuration.memorySize & 0xFFF == 0,
       configuration.memorySize >= MachineConfiguration.minimumMemory,
       configuration.memorySize <= MachineConfiguration.maximumMemory
@@ -36,6 +37,9 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
     let processorCount = configuration.processorCount
     guard 1...MachineConfiguration.maximumProcessorCount ~= processorCount else {
       throw MachineError.processorCount(processorCount)
+    }
+    guard processorCount == 1 || configuration.nested.memoryDesign.usesEPT else {
+      throw MachineError.processorsWithoutEPT(processorCount)
     }
     let layout = MachineLayout(memorySize: configuration.memorySize)
     let memory = try Self.makeMemory(layout)
@@ -124,10 +128,14 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
           without: VMXCapabilities.controls(laterThan: configuration.model), memory: ram, pages: pool,
           policy: configuration.nested,
           physicalAddressWidth: L1RAM.physicalAddressWidth)
-        processors.append(
-          VirtualCPU(
-            number, processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration,
-            exits: exits))
+        var cpu = VirtualCPU(
+          number, processor: processor, vmx: vmx, ram: ram, devices: devices, configuration: configuration,
+          exits: exits)
+        if !configuration.nested.memoryDesign.usesEPT {
+          guard let virtualTLB = VirtualTLB(pool) else { throw .outOfPages }
+          cpu.virtualTLB = virtualTLB
+        }
+        processors.append(cpu)
       } catch {
         return RunResult(
           .internalError(sentence: "the pool of L0's own pages is too small for the nested machine"))

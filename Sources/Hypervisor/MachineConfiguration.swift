@@ -9,6 +9,7 @@ public typealias NestedPolicy = NestedVMX.NestedPolicy
 public typealias VMCSAccessModel = NestedVMX.VMCSAccessModel
 public typealias ShadowedFieldSet = NestedVMX.ShadowedFieldSet
 public typealias EPTCompositionPolicy = NestedVMX.EPTCompositionPolicy
+public typealias MemoryDesign = NestedVMX.MemoryDesign
 
 // The words of the platform that a configuration is written in.
 public typealias ProcessorModel = Platform.ProcessorModel
@@ -79,6 +80,15 @@ public struct MachineConfiguration: Sendable {
 
   public init(image: GuestImage) { self.image = image }
 
+  /// The same, but that a machine whose L0 has no EPT has no PCIDs: its active page tables are for one PCID.
+  var asPossible: MachineConfiguration {
+    guard !nested.memoryDesign.usesEPT else { return self }
+    var configuration = self
+    configuration.model = model.without(
+      ProcessorFeatures(featuresECX: [.pcid], extendedEBX: [.invpcid]))
+    return configuration
+  }
+
   /// What the virtual CPUs have on a processor that has `available`.
   func features(on available: ProcessorFeatures) -> ProcessorFeatures { model.features(on: available) }
 }
@@ -89,6 +99,8 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
   case memorySize(UInt64)
   /// The number of virtual CPUs is not possible.
   case processorCount(Int)
+  /// There are several virtual CPUs, and the memory design allows one.
+  case processorsWithoutEPT(Int)
   /// The command line is longer than the kernel, or the place where the boot information lies, can take.
   case commandLineTooLong(Int, limit: Int)
   /// There are more modules than the boot information can list.
@@ -107,6 +119,9 @@ public enum MachineError: Error, Equatable, CustomStringConvertible {
         + "\(MachineConfiguration.minimumMemory) (2M) to \(MachineConfiguration.maximumMemory) (1T)"
     case .processorCount(let count):
       "\(count) virtual CPUs are not possible: expected 1 to \(MachineConfiguration.maximumProcessorCount)"
+    case .processorsWithoutEPT(let count):
+      "\(count) virtual CPUs are not possible with the memory design shadow-on-shadow, since all but the first start in "
+        + "real-address mode, where a guest needs EPT: expected 1"
     case .commandLineTooLong(let count, let limit):
       "the command line has \(count) bytes: expected at most \(limit); shorten what --cmdline says"
     case .tooManyModules(let count):

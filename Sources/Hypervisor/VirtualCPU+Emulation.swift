@@ -78,11 +78,25 @@ extension VirtualCPU {
     let event = guest.vmcs.exitInterruptionInformation
     guard !vmx.isInL2, event.vector == ExceptionVector.floatingPointError.rawValue,
       event.kind == .hardwareException, !guest.visibleCR0.contains(.ne)
-    else { return guest.deliverAgain() }
+    else { return deliverAgain(event) }
     devices.board.coprocessorError.raise()
     devices.noteAccess()
     guest.vmcs.interruptibilityState.subtract([.blockingBySTI, .blockingByMOVSS])
     wait = .halt(rip: guest[.guestRIP])
+  }
+}
+
+extension VirtualCPU {
+  /// Delivers the exception that exited, or what becomes of it because it was met while another event was delivered.
+  private mutating func deliverAgain(_ event: InterruptionInformation) {
+    let guest = guest
+    let first = guest.vmcs.idtVectoringInformation
+    guard first.isValid, event.kind == .hardwareException,
+      event.vector == ExceptionVector.pageFault.rawValue
+    else { return guest.deliverAgain() }
+    let code = UInt32(truncatingIfNeeded: guest[.exitInterruptionErrorCode])
+    deliver(.pageFault(code, linear: guest[.exitQualification]), metDeliveringEvent: first)
+    guest[.idtVectoringInformation] = 0
   }
 }
 
@@ -196,12 +210,6 @@ extension VirtualCPU {
     guard guest.usesPDPTEs else { return true }
     let table = try addressSpace.structure(at: guest.pageDirectoryPointers)
     return guest.loadPDPTEs(from: ram, at: table)
-  }
-
-  /// Has the processor forget the linear mappings of the guest that runs.
-  func forgetLinearMappings() {
-    work.pointee.invvpids &+= 1
-    processor.invalidateVPID(.singleContext(vpid: UInt16(truncatingIfNeeded: guest.vmcs[.vpid])))
   }
 }
 

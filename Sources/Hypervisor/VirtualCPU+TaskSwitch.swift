@@ -26,7 +26,7 @@ extension VirtualCPU {
   /// Has the next VM entry deliver what became of the exception of `fault`, met while `event` was being delivered.
   ///
   /// Source: SDM volume 3, "Interrupt 8—Double Fault Exception (#DF)".
-  private mutating func deliver(_ fault: GuestFault, metDeliveringEvent event: InterruptionInformation) {
+  mutating func deliver(_ fault: GuestFault, metDeliveringEvent event: InterruptionInformation) {
     let isException = event.isValid && event.kind == .hardwareException
     let first = isException ? ExceptionVector(rawValue: event.vector)?.exceptionClass : nil
     switch (first ?? .benign).combined(with: fault.exceptionClass) {

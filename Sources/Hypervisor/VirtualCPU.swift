@@ -48,6 +48,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   var wait: Wait?
   /// The instruction that the processor executes on windows in the place of devices, if it does.
   var deviceStep: DeviceStep?
+  /// What translates for guests without EPT; nil if the processor does it with EPT.
+  var virtualTLB: VirtualTLB?
   /// What MWAIT looks at.
   var monitor: MonitoredLine?
   /// The exit whose handling is not over, if ``hasOpenExit``: the guest has not been entered again.
@@ -160,13 +162,14 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
 
   /// Enters the guest once and handles its exit; returns how the run ended, if it did.
   private mutating func enter(until end: UInt64) -> RunEnd? {
+    if let obstacle { return .ended(obstacle) }
     let before = clock.pointee.instructions
     let entered = clock.pointee.cycles
     let guestWalks = walks + (vmx.isInL2 ? 1 : 0)
     let walksBefore = (walks: guestWalks.pointee.walks, references: guestWalks.pointee.references)
     clock.pointee.pageWalks = guestWalks
     clock.pointee.interruptDeadline = interruptDeadline(end)
-    let entry = processor.enter(vmx.running)
+    let entry = enterProcessor()
     instructions &+= clock.pointee.instructions &- before
     switch entry {
     case .exit(let reason):
@@ -284,8 +287,10 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
   }
 
   /// Routes the exit and does what its handler must; returns the level that it was routed to.
-  private mutating func perform(_ reason: ExitReasonField) -> ExitLevel {
+  private mutating func perform(_ exitReason: ExitReasonField) -> ExitLevel {
     work.pointee.vmcsReads &+= 1
+    var reason = exitReason
+    if virtualTLB != nil, handleByVirtualTLB(&reason) { return .l0 }
     if deviceStep != nil, continueDeviceStep(reason) { return .l0 }
     let wasInL2 = vmx.isInL2
     switch vmx.route(reason) {
@@ -312,11 +317,8 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
         work.pointee.invepts &+= 1
         processor.invalidateEPT(.singleContext(eptp: eptp))
       case .vpid(let vpid):
-        work.pointee.invvpids &+= 1
-        processor.invalidateVPID(.singleContext(vpid: vpid))
-      case .address(let vpid, let linear):
-        work.pointee.invvpids &+= 1
-        processor.invalidateVPID(.individualAddress(vpid: vpid, linear: linear))
+        forgetLinearMappings(vpid: UInt64(vpid))
+      case .address(let vpid, let linear): forgetLinearMapping(of: linear, vpid: UInt64(vpid))
       }
     }
   }

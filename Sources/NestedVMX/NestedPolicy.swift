@@ -6,14 +6,17 @@ public struct NestedPolicy: Equatable, Sendable {
   public var shadowedFields: ShadowedFieldSet
   /// When ept02 gets its mappings.
   public var eptComposition: EPTCompositionPolicy
+  /// Whether L1 is offered EPT, and whether L0 uses it.
+  public var memoryDesign: MemoryDesign
 
   public init(
     vmcsAccess: VMCSAccessModel = .off, shadowedFields: ShadowedFieldSet = .standard,
-    eptComposition: EPTCompositionPolicy = .onDemand
+    eptComposition: EPTCompositionPolicy = .onDemand, memoryDesign: MemoryDesign = .eptOnEPT
   ) {
     self.vmcsAccess = vmcsAccess
     self.shadowedFields = shadowedFields
     self.eptComposition = eptComposition
+    self.memoryDesign = memoryDesign
   }
 }
 

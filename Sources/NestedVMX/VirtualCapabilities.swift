@@ -49,6 +49,14 @@ public enum VirtualCapabilities {
     ]
   }
 
+  /// What of ``eptAndVPID`` is of VPIDs.
+  static var vpid: EPTAndVPIDCapability {
+    [
+      .invvpid, .invvpidIndividualAddress, .invvpidSingleContext, .invvpidAllContexts,
+      .invvpidSingleContextRetainingGlobals,
+    ]
+  }
+
   /// What ept12 may use whatever the processor has, because L0 walks ept12 itself.
   static var walkedByL0: EPTAndVPIDCapability {
     [
@@ -91,6 +99,7 @@ public enum VirtualCapabilities {
     offered.cr4Fixed0 = processor.cr4Fixed0
     offered.cr4Fixed1 = processor.cr4Fixed1
     offered.eptAndVPID = offeredEPTAndVPID(on: processor)
+    if withheld.contains(.enableEPT) { offered.eptAndVPID.formIntersection(vpid) }
     if offered.allows(SecondaryProcessorBasedControls.enableVMFunctions) {
       offered.vmFunction = VMFunctionControls.eptpSwitching.rawValue
     }
@@ -122,10 +131,7 @@ public enum VirtualCapabilities {
     guard processor.allows(SecondaryProcessorBasedControls.enableEPT) else { return [] }
     var offered = eptAndVPID.intersection(processor.eptAndVPID.union(walkedByL0))
     if !processor.allows(SecondaryProcessorBasedControls.enableVPID) {
-      offered.subtract([
-        .invvpid, .invvpidIndividualAddress, .invvpidSingleContext, .invvpidAllContexts,
-        .invvpidSingleContextRetainingGlobals,
-      ])
+      offered.subtract(vpid)
     }
     return offered
   }

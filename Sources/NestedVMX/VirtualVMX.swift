@@ -110,7 +110,8 @@ public struct VirtualVMX<Memory: L1Memory, Pages: L0Pages>: ~Copyable {
     self.policy = policy
     self.processor = processor
     self.physicalAddressWidth = physicalAddressWidth
-    self.capabilities = VirtualCapabilities.offered(on: model ?? processor, without: withheld)
+    self.capabilities = VirtualCapabilities.offered(
+      on: model ?? processor, without: withheld.union(policy.memoryDesign.withheld))
     self.featureControl = FeatureControl.lockedWithVMX
     self.ownPages = ownPages
     self.composed = composed

@@ -40,6 +40,13 @@ public struct ProcessorModel: Sendable {
     return model
   }
 
+  /// This model without `features`.
+  package func without(_ features: ProcessorFeatures) -> ProcessorModel {
+    var model = self
+    model.removed = removed.union(features)
+    return model
+  }
+
   /// What a machine of this model has on a processor that has `available`.
   public func features(on available: ProcessorFeatures) -> ProcessorFeatures {
     features.union(Self.lost).intersection(available).union(Self.virtualized).subtracting(removed)

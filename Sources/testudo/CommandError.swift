@@ -34,7 +34,9 @@ struct CommandError: Error {
 extension MachineError {
   fileprivate var status: ExitStatus {
     switch self {
-    case .memorySize, .processorCount, .commandLineTooLong, .tooManyModules, .moduleTextsTooLong: .usage
+    case .memorySize, .processorCount, .processorsWithoutEPT, .commandLineTooLong, .tooManyModules,
+      .moduleTextsTooLong:
+      .usage
     case .noMemory: .hostRefused
     case .processorLacks: .unavailable
     }
@@ -45,6 +47,7 @@ extension ExperimentError {
   fileprivate var status: ExitStatus {
     switch self {
     case .runFailed(_, let outcome): outcome.status(signal: nil)
+    case .notMeasured: .malformedInput
     }
   }
 }

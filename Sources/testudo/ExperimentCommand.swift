@@ -67,7 +67,7 @@ struct ExperimentRunCommand: ParsableCommand {
     if let output { try createFolder(output) }
     let result = try measured(manifest)
     try Output.write(
-      markdown ? result.table.markdown() : ExperimentResult.caption + "\n\n" + result.table.rendered())
+      markdown ? result.table.markdown() : result.caption + "\n\n" + result.table.rendered())
     if let output { try write(result, to: ExperimentFolder(path: output)) }
     if let recorded { try compare(result, with: recorded, of: folder) }
   }
@@ -75,7 +75,9 @@ struct ExperimentRunCommand: ParsableCommand {
   private func measured(_ manifest: Manifest) throws -> ExperimentResult {
     let watchdog = Watchdog(timeout: nil)
     let run = ExperimentRun(manifest) { test, requestStop in
-      Output.progress("\(test.workload), VMCS access \(test.vmcsAccess.name)")
+      Output.progress(
+        "\(test.workload), "
+          + (manifest.comparesDesigns ? test.memoryDesign.rawValue : "VMCS access \(test.vmcsAccess.name)"))
       watchdog.guardRun(requestStop)
     }
     do { return ExperimentResult(manifest: manifest, measurements: try run.measurements()) } catch {

@@ -17,6 +17,7 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
 
 extension EPTCompositionPolicy: ExpressibleByArgument {}
 extension InterceptMode: ExpressibleByArgument {}
+extension MemoryDesign: ExpressibleByArgument {}
 extension BootProtocol: ExpressibleByArgument {}
 
 struct RunCommand: ParsableCommand {
@@ -120,6 +121,12 @@ struct RunCommand: ParsableCommand {
 
   @Option(help: "When ept02 gets its mappings: before L2 needs them, or by an exit of L2 for each page.")
   var eptComposition = EPTCompositionPolicy.ahead
+
+  @Option(
+    help: ArgumentHelp(
+      "What translates for L2 and for L1: ept-on-ept, EPT for both; shadow-on-ept, L1 has no EPT; shadow-on-shadow, "
+        + "neither L1 nor L0 has it.", valueName: "design"))
+  var memoryDesign = MemoryDesign.eptOnEPT
 
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
@@ -296,6 +303,7 @@ struct RunCommand: ParsableCommand {
       .init("memory", "\(configuration.memorySize)"), .init("processor", processor.rawValue),
       .init(Key.vmcsAccess, vmcsAccess.name),
       .init("eptComposition", configuration.nested.eptComposition.rawValue),
+      .init("memoryDesign", configuration.nested.memoryDesign.rawValue),
       .init(Key.costTable, costs.name), .init(Key.frequency, "\(costs.frequency)"),
     ]
     if let workload = options.workload { entries.append(.init(Key.workload, workload)) }
@@ -319,6 +327,7 @@ struct RunCommand: ParsableCommand {
     configuration.processorCount = cpus
     vmcsAccess.apply(to: &configuration.nested)
     configuration.nested.eptComposition = eptComposition
+    configuration.nested.memoryDesign = memoryDesign
     configuration.costs = costs
     configuration.instructionLimit = limitInstructions
     configuration.serialOutput = { console.receive($0) }

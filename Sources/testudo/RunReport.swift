@@ -131,6 +131,7 @@ struct RunReport {
       "iterations": iterations.map(JSONValue.unsigned) ?? .null, "processor": .string(processor),
       "vmcsAccess": .string(vmcsAccess),
       "eptComposition": .string(configuration.nested.eptComposition.rawValue),
+      "memoryDesign": .string(configuration.nested.memoryDesign.rawValue),
       "memory": .unsigned(configuration.memorySize), "commandLine": .string(configuration.commandLine),
       "costTable": .string(configuration.costs.name), "outcome": outcome,
       "instructions": .unsigned(result.instructions), "virtualCycles": .unsigned(result.virtualCycles),

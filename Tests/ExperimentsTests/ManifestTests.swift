@@ -14,6 +14,21 @@ import Testing
     plot: hardwareExitsPerL2Exit
     """
 
+  @Test func severalMemoryDesignsAreMeasuredByIterations() throws {
+    let designs =
+      Self.text.replacing("vmcsAccess: [off, hardware]", with: "vmcsAccess: [hardware]")
+      + "\nmemoryDesign: [ept-on-ept, shadow-on-shadow]\n"
+    let text = designs.replacing("plot: hardwareExitsPerL2Exit", with: "plot: cyclesPerIteration")
+      .replacing("plot: cyclesPerL2Exit", with: "plot: cyclesPerIteration")
+    let manifest = try Manifest(yaml: text, file: "m.yaml")
+    #expect(manifest.comparesDesigns)
+    #expect(manifest.cases.count == 4)
+    #expect(manifest.cases[1].memoryDesign == .shadowOnShadow)
+    #expect(throws: ManifestError.self) { try Manifest(yaml: designs, file: "m.yaml") }
+    let both = text.replacing("vmcsAccess: [hardware]", with: "vmcsAccess: [off, hardware]")
+    #expect(throws: ManifestError.self) { try Manifest(yaml: both, file: "m.yaml") }
+  }
+
   @Test func manifestIsRead() throws {
     let manifest = try Manifest(yaml: Self.text, file: "m.yaml")
     #expect(manifest.name == "sample")

@@ -70,6 +70,17 @@ struct NestedLinuxTests {
     #expect(try again.repeatable == Self.plain.get().repeatable)
   }
 
+  @Test(
+    "KVM runs L2 without EPT, and on an L0 without EPT", arguments: ["shadow-on-ept", "shadow-on-shadow"])
+  func memoryDesigns(_ design: String) throws {
+    let run = try Self.run(Self.count, access: "hardware", ["--memory-design", design])
+    expectWork(of: run, Self.count)
+    #expect(run.exits(from: "L2", "CPUID", to: "L1") == Self.count)
+    #expect(run.exits(from: "L2", "EPT_VIOLATION", to: "L1") == 0)
+    #expect(run.exits(from: "L2", "EXCEPTION_OR_NMI", to: "L1") > 0)
+    #expect((run.exits(from: "L1", "EXCEPTION_OR_NMI", to: "L0") > 0) == (design == "shadow-on-shadow"))
+  }
+
   @Test("KVM runs L2 on a machine with two virtual CPUs as well")
   func severalProcessors() throws {
     let run = try Self.run(Self.count, access: "hardware", ["--cpus", "2"])
