@@ -12,18 +12,20 @@ enum {
 // Where L2 has what, in its own physical memory: all of it is one region, whose pages L1 gets when L2 touches them.
 enum {
   code_address = 0x1000, stack_top = 0x8000, first_directory = 0x10000, second_directory = 0x11000,
-  first_table = 0x14000, second_table = 0x15000, identity_tables = 0x18000, fresh_pages = 0x100000, page_size = 4096,
-  identity_count = 8, largest_count = 5000,
+  first_table = 0x14000, second_table = 0x15000, identity_tables = 0x18000, walk_tables = 0x30000,
+  fresh_pages = 0x100000, page_size = 4096, identity_count = 8, walk_count = 4, largest_count = 4000,
 };
-// Linear addresses behind those that L2 has to itself: both in the same place of the processor's TLB.
-enum { near_directory_entry = 32, far_directory_entry = 48 };
+// What L2 has at other linear addresses: a page that remap and switch change, and for walk two regions of 16 MByte, whose
+// pages have the same places in the processor's TLB.
+enum { changing_entry = 32, near_entry = 64, far_entry = 80 };
 // Where KVM may keep pages of its own: outside that region.
 enum { task_state_address = 0xFFFBD000u };
 // The port by which L2 says that it is done.
 enum { end_port = 0xF4 };
 
 // What L2 executes, in 32-bit protected mode with page tables of its own: ECX iterations between two CPUIDs, which are what
-// is measured. The page directories are those above, and 0x08000000 and 0x0C000000 begin the near and the far region.
+// is measured. The page directories are those above; at 0x08000000 is the page that changes, and 0x10000000 and 0x14000000
+// begin the two regions.
 #define BEGIN(name) #name "_begin:\n movl %ecx, %esi\n xorl %eax, %eax\n cpuid\n movl %esi, %ecx\n"
 #define END(name) " decl %ecx\n jnz 1b\n xorl %eax, %eax\n cpuid\n xorl %ecx, %ecx\n outb %al, $0xF4\n" #name "_end:\n"
 extern const uint8_t walk_begin[], walk_end[], touch_begin[], touch_end[];
@@ -31,9 +33,18 @@ extern const uint8_t remap_begin[], remap_end[], switch_begin[], switch_end[];
 __asm__(
     ".section .rodata\n"
     ".code32\n"
-    BEGIN(walk)  // two loads that take each other's place in the TLB
-    "1: movl 0x08000000, %eax\n"
-    "  movl 0x0C000000, %eax\n"
+    "walk_begin:\n"  // so that L1 has all pages there already
+    "  movl $0x10000000, %edi\n"
+    "2: movl (%edi), %eax\n"
+    "  movl 0x04000000(%edi), %eax\n"
+    "  addl $4096, %edi\n"
+    "  cmpl $0x11000000, %edi\n"
+    "  jne 2b\n"
+    "  movl $0x10000000, %edi\n"
+    BEGIN(walk_loop)  // two loads that take each other's place in the TLB, each from a page of its own
+    "1: movl (%edi), %eax\n"
+    "  movl 0x04000000(%edi), %eax\n"
+    "  addl $4096, %edi\n"
     END(walk)
     BEGIN(touch)  // a page that nobody has touched before
     "  movl $0x100000, %edi\n"
@@ -122,7 +133,8 @@ static struct kvm_segment flat(int is_code) {
   return segment;
 }
 
-// L2's page tables: its own pages at their own addresses, and the two regions, of one page each, in both address spaces.
+// L2's page tables: its own pages at their own addresses, the regions of walk, and the page that differs between the two
+// address spaces.
 static void write_tables(uint8_t *memory) {
   enum { present_writable_user = 7, used = 0x60, entry = present_writable_user | used };
   uint32_t *const directories[] = {(uint32_t *)(memory + first_directory), (uint32_t *)(memory + second_directory)};
@@ -132,10 +144,20 @@ static void write_tables(uint8_t *memory) {
     uint32_t table = space == 0 ? first_table : second_table;
     for (uint32_t i = 0; i < identity_count; i++)
       directories[space][i] = (identity_tables + i * page_size) | present_writable_user | 0x20;
-    directories[space][near_directory_entry] = table | present_writable_user | 0x20;
-    directories[space][far_directory_entry] = table | present_writable_user | 0x20;
+    directories[space][changing_entry] = table | present_writable_user | 0x20;
+    for (uint32_t i = 0; i < walk_count; i++) {
+      uint32_t near = walk_tables + i * page_size, far = near + walk_count * page_size;
+      directories[space][near_entry + i] = near | present_writable_user | 0x20;
+      directories[space][far_entry + i] = far | present_writable_user | 0x20;
+    }
     *(uint32_t *)(memory + table) = (uint32_t)(fresh_pages + space * page_size) | entry;
   }
+}
+
+static void write_walk_tables(uint8_t *memory) {
+  enum { entry = 0x67 };
+  uint32_t *tables = (uint32_t *)(memory + walk_tables);
+  for (uint32_t page = 0; page < 2 * walk_count * 1024; page++) tables[page] = (fresh_pages + page * page_size) | entry;
 }
 
 static void run(const uint8_t *begin, const uint8_t *end, unsigned long count) {
@@ -145,7 +167,7 @@ static void run(const uint8_t *begin, const uint8_t *end, unsigned long count) {
   long machine = REQUEST(kvm, KVM_CREATE_VM, 0);
   REQUEST(machine, KVM_SET_TSS_ADDR, task_state_address);
   REQUEST(machine, KVM_CREATE_IRQCHIP, 0);
-  long size = fresh_pages + (long)(count + 1) * page_size;
+  long size = fresh_pages + (long)(2 * walk_count * 1024 + 1) * page_size;
   uint8_t *memory = (uint8_t *)map(size, 0, -1);
   // Else Linux would map two MByte at the first touch, and L2 would have one EPT violation for 512 pages.
   call(sys_madvise, (long)memory, size, no_huge_pages, 0, 0, 0);
@@ -153,6 +175,7 @@ static void run(const uint8_t *begin, const uint8_t *end, unsigned long count) {
   REQUEST(machine, KVM_SET_USER_MEMORY_REGION, &region);
   for (long i = 0; i < end - begin; i++) memory[code_address + i] = begin[i];
   write_tables(memory);
+  write_walk_tables(memory);
 
   long cpu = REQUEST(machine, KVM_CREATE_VCPU, 0);
   struct kvm_run *state = (void *)map(REQUEST(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), 1, cpu);
@@ -181,7 +204,7 @@ __attribute__((used)) static _Noreturn void begin(long *stack) {
   if (stack[0] < 3) checked(-1, "reading the workload and the iterations from the command line");
   for (const char *digit = arguments[2]; *digit >= '0' && *digit <= '9'; digit++)
     count = count * 10 + (unsigned long)(*digit - '0');
-  if (count == 0 || count > largest_count) checked(-1, "reading the iterations, 1 to 5000,");
+  if (count == 0 || count > largest_count) checked(-1, "reading the iterations, 1 to 4000,");
   load("/irqbypass.ko");
   load("/kvm.ko");
   load("/kvm-intel.ko");

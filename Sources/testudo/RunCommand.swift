@@ -191,6 +191,11 @@ struct RunCommand: ParsableCommand {
     guard intercepts == nil || processor == .kvm else {
       throw ValidationError("--intercepts is of the KVM processor: give --processor kvm too")
     }
+    guard memoryDesign.usesEPT || processor == .software else {
+      throw ValidationError(
+        "--memory-design shadow-on-shadow is of the software processor: leave out --processor \(processor.rawValue)"
+      )
+    }
     guard kvmDevice == nil || processor == .kvm else {
       throw ValidationError("--kvm-device is of the KVM processor: give --processor kvm too")
     }
