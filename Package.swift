@@ -35,7 +35,7 @@ let rooms: [Room] = [
   Room(name: "GuestMemory", imports: ["X86"]),
   Room(name: "Trace", imports: ["X86", "VMX"]),
   // Mechanism.
-  Room(name: "EntryChecks", imports: ["X86", "VMX"]),
+  Room(name: "EntryChecks", imports: ["X86", "VMX"], testImports: ["EntryCases"]),
   Room(name: "Translation", imports: ["X86", "VMX"]),
   Room(name: "InstructionDecoder", imports: ["X86"]),
   Room(name: "Processor", imports: ["X86", "VMX", "GuestMemory", "Trace"]),
@@ -94,21 +94,52 @@ let command: Target = .executableTarget(
   ],
   swiftSettings: optimised)
 
+/// What several test suites stand on.
+let testSupport: [Target] = [
+  // A VMCS that violates each check of VM entry.
+  .target(name: "EntryCases", dependencies: ["EntryChecks", "VMX", "X86"], path: "Tests/EntryCases"),
+  // The whole of L0 under an L1 that enters any VMCS.
+  .target(
+    name: "NestedRig",
+    dependencies: [
+      "X86", "VMX", "GuestMemory", "Processor", "SoftwareProcessor", "EntryChecks", "NestedVMX",
+      "Hypervisor",
+    ],
+    path: "Tests/NestedRig", swiftSettings: optimised),
+]
+
 /// Test suites that are more than the mirror of one target.
 let suites: [Target] = [
+  .testTarget(
+    name: "ConformanceTests",
+    dependencies: [
+      "EntryCases", "NestedRig", "EntryChecks", "Hypervisor", "NestedVMX", "Processor", "SoftwareProcessor",
+      "Trace",
+      "VMX", "X86",
+    ]),
   .testTarget(name: "ArchitectureTests"),
   .testTarget(name: "GuestTests"),
   .testTarget(
     name: "GoldenTests",
     dependencies: [
       "Hypervisor", "SoftwareProcessor", "KVMProcessor", "Processor", "GuestMemory", "CostModel",
-      "ExitAnalysis", "Trace", "VMX", "X86", "Report",
+      "ExitAnalysis", "Trace", "VMX", "X86", "Report", "NestedRig",
     ],
     exclude: ["Golden"]),
   .testTarget(name: "CommandTests", dependencies: ["testudo"]),
   .testTarget(
     name: "LinuxTests", dependencies: ["testudo", "Experiments"], exclude: ["Guest", "fetch", "README.md"]),
 ]
+
+// Fuzzing/README.md: no part of the normal build, for libFuzzer brings a main function of its own.
+let fuzzers: [Target] =
+  Context.environment["TESTUDO_FUZZING"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "entry-fuzzer", dependencies: ["NestedRig"], path: "Fuzzing/EntryFuzzer",
+      swiftSettings: optimised + [.unsafeFlags(["-parse-as-library"])])
+  ]
 
 let package = Package(
   name: "Testudo",
@@ -130,6 +161,6 @@ let package = Package(
       .testTarget(
         name: "\($0.name)Tests", dependencies: [.target(name: $0.name)] + $0.imports + $0.testImports)
     }
-    + [command] + suites,
+    + [command] + testSupport + suites + fuzzers,
   swiftLanguageModes: [.v6]
 )

@@ -53,7 +53,7 @@ extension VirtualCPU {
       processor.isNMIPending = true
       return []
     }
-    guard guest.canTakeNMI else { return .nmiWindowExiting }
+    guard guest.canTakeNMI, !isTimerOfL1Over else { return .nmiWindowExiting }
     _ = apic.takeNMI()
     devices.noteAccess()
     guest.inject(.nmi)
@@ -66,12 +66,29 @@ extension VirtualCPU {
       requests.needsExit = !takeNotification() || apic.hasPendingInterrupt
       return []
     }
-    guard guest.canTakeInterrupt else { return .interruptWindowExiting }
+    guard guest.canTakeInterrupt, !isTimerOfL1Over, !hasWindowOfL1 else { return .interruptWindowExiting }
     guard let vector = apic.acknowledge() else { return [] }
     devices.noteAccess()
     guest.inject(InterruptionInformation(vector: vector, kind: .externalInterrupt))
     // The next one waits until this one has been delivered.
     return apic.hasPendingInterrupt ? .interruptWindowExiting : []
+  }
+
+  /// Whether L1 gets a VM exit before L2 any interrupt or NMI: an event that L0 injected would come first.
+  ///
+  /// Source: SDM volume 3, "VMX-Preemption Timer".
+  private var isTimerOfL1Over: Bool {
+    guard vmx.isInL2 else { return false }
+    let vmcs = vmx.vmcs02
+    return vmcs.pinBasedControls.contains(.activatePreemptionTimer) && vmcs[.preemptionTimerValue] == 0
+  }
+
+  /// Whether L1 gets a VM exit before L2 any interrupt that can be masked.
+  ///
+  /// Source: SDM volume 3, "Other Causes of VM Exits", on interrupt windows.
+  private var hasWindowOfL1: Bool {
+    guard vmx.isInL2, let vmcs12 = vmx.vmcs12 else { return false }
+    return vmcs12.primaryProcessorBasedControls.contains(.interruptWindowExiting)
   }
 
   /// Sets the windows that L0 wants of the guest that runs; L1's own stay.

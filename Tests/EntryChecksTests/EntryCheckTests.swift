@@ -1,3 +1,4 @@
+import EntryCases
 import EntryChecks
 import Testing
 import VMX
@@ -23,13 +24,14 @@ import X86
   }()
 
   @Test func correctVMCSViolatesNothing() {
-    #expect(Machine().violations == [])
+    #expect(EntryMachine().violations == [])
     for prepare in [
-      Machine.leaveIA32eMode, Machine.leaveIA32eModeInGuest, Machine.enterVirtual8086Mode,
-      Machine.enterUserMode,
-      Machine.enterRealMode, Machine.needEPTForNothing, Machine.needTPRShadowForNothing, Machine.enterSMM,
+      EntryMachine.leaveIA32eMode, EntryMachine.leaveIA32eModeInGuest, EntryMachine.enterVirtual8086Mode,
+      EntryMachine.enterUserMode,
+      EntryMachine.enterRealMode, EntryMachine.needEPTForNothing, EntryMachine.needTPRShadowForNothing,
+      EntryMachine.enterSMM,
     ] {
-      let machine = Machine()
+      let machine = EntryMachine()
       prepare(machine)()
       #expect(machine.violations == [])
     }
@@ -37,14 +39,14 @@ import X86
 
   /// SDM, "Checks on Guest RIP, RFLAGS, and SSP": bit 47 is not among the bits that must be identical.
   @Test func ripMayHaveRunPastTheLowerHalf() {
-    let machine = Machine()
+    let machine = EntryMachine()
     machine.vmcs[.guestRIP] = 1 << 47
     #expect(machine.violations == [])
   }
 
-  @Test(arguments: Case.all)
-  func checkIsViolatedAlone(_ test: Case) {
-    let machine = Machine()
+  @Test(arguments: EntryCase.all)
+  func checkIsViolatedAlone(_ test: EntryCase) {
+    let machine = EntryMachine()
     test.prepare(machine)
     #expect(machine.violations == [])
     test.change(machine)
@@ -53,12 +55,12 @@ import X86
 
   @Test func everyCheckHasACaseAndEveryCaseACheck() {
     #expect(Set(Self.names).count == Self.names.count)
-    #expect(Set(Self.names).subtracting(Case.all.map(\.name)) == [])
-    #expect(Set(Case.all.map(\.name)).subtracting(Self.names) == [])
+    #expect(Set(Self.names).subtracting(EntryCase.all.map(\.name)) == [])
+    #expect(Set(EntryCase.all.map(\.name)).subtracting(Self.names) == [])
   }
 
   @Test func firstViolationDecidesWhatTheEntryIs() throws {
-    let machine = Machine()
+    let machine = EntryMachine()
     #expect(machine.inspection.firstViolation == nil)
     machine.vmcs[.vmcsLinkPointer] = 1
     #expect(machine.inspection.firstViolation?.failure == .guestState(.invalidLinkPointer))
@@ -76,7 +78,7 @@ import X86
   }
 
   @Test func violationNamesCheckFieldValueAndSection() {
-    let machine = Machine()
+    let machine = EntryMachine()
     machine.vmcs[.hostCR4] = 0x20
     #expect(
       machine.inspection.firstViolation?.description
@@ -86,7 +88,7 @@ import X86
   }
 
   @Test func pdptesComeFromMemoryWithoutEPT() {
-    let machine = Machine()
+    let machine = EntryMachine()
     machine.leaveIA32eModeInGuest()
     machine.needEPTForNothing()
     machine.vmcs.secondaryProcessorBasedControls.remove(.enableEPT)
@@ -107,7 +109,7 @@ import X86
       (true, UInt64(0x8000_0B0D), true), (true, 0x8000_030D, false), (false, 0x8000_0B0D, false),
       (false, 0x8000_030D, true),
     ] {
-      let machine = Machine()
+      let machine = EntryMachine()
       machine.enterRealMode()
       if !isUnrestricted { machine.vmcs.secondaryProcessorBasedControls.remove(.unrestrictedGuest) }
       machine.inject(event)
@@ -116,7 +118,7 @@ import X86
   }
 
   @Test func controlsThatAreNotActivatedAreNotChecked() {
-    let machine = Machine()
+    let machine = EntryMachine()
     machine.vmcs.primaryProcessorBasedControls.remove(.activateSecondaryControls)
     machine.vmcs.primaryProcessorBasedControls.remove(.activateTertiaryControls)
     machine.vmcs.pinBasedControls.remove(.processPostedInterrupts)
@@ -131,7 +133,7 @@ import X86
 
   @Test func noVMCSIsTooHostileToCheck() {
     var random = SplitMix(state: 1)
-    let machine = Machine()
+    let machine = EntryMachine()
     for _ in 0..<2000 {
       for offset in stride(from: 16, to: VMCS.size, by: 8) {
         // Keep some fields, so that deeper checks are reached too.

@@ -1,3 +1,4 @@
+import EntryCases
 import EntryChecks
 import Testing
 import VMX
@@ -5,7 +6,7 @@ import X86
 
 @Suite("What VM entries have been checked")
 struct EntryMemoTests {
-  let machine = Machine()
+  let machine = EntryMachine()
   let memo = OwnedMemo()
 
   /// Frees its memo.
@@ -73,19 +74,19 @@ struct EntryMemoTests {
     machine.vmcs.tertiaryProcessorBasedControls.remove(.ipiVirtualization)
     machine.vmcs[.tprThreshold] = 4
     remember()
-    machine.memory[Machine.virtualAPICPage + 0x80] = 0x30
+    machine.memory[EntryMachine.virtualAPICPage + 0x80] = 0x30
     #expect(!passes)
     #expect(machine.violations != [])
-    machine.memory[Machine.virtualAPICPage + 0x80] = 0x40
+    machine.memory[EntryMachine.virtualAPICPage + 0x80] = 0x40
     #expect(passes)
-    machine.memory[Machine.linkedVMCS] = UInt64(Machine.revision)
+    machine.memory[EntryMachine.linkedVMCS] = machine.revision
     #expect(!passes)
     #expect(machine.violations != [])
   }
 
   @Test func looksAtTheProcessor() {
     remember()
-    machine.environment.currentVMCSPointer = Machine.linkedVMCS
+    machine.environment.currentVMCSPointer = EntryMachine.linkedVMCS
     #expect(!passes)
     machine.environment.currentVMCSPointer = nil
     machine.environment.isInIA32eMode = false

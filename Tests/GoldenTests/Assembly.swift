@@ -1,5 +1,6 @@
 import Foundation
 import Hypervisor
+import NestedRig
 
 /// Code for a ``CodeImage``, assembled by the clang of the Swift toolchain.
 ///

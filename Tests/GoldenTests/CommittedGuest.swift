@@ -1,6 +1,7 @@
 import ExitAnalysis
 import Foundation
 import Hypervisor
+import SoftwareProcessor
 import Synchronization
 import Trace
 
@@ -73,4 +74,12 @@ func runCommitted(
 ) throws -> GuestRun {
   let bytes = try Data(contentsOf: Repository.images.appending(path: "\(name).elf"))
   return try runGuest(GuestImage(name: name, bytes: Array(bytes)), commandLine, configure)
+}
+
+/// A machine on the software processor.
+func softwareMachine(_ configuration: MachineConfiguration) throws -> Machine<SoftwareCPU> {
+  try Machine(configuration) { memory in
+    guard let processor = SoftwareCPU(memory: memory) else { throw ProcessorUnavailable() }
+    return processor
+  }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Hypervisor
+import NestedRig
 import Synchronization
 import Testing
 import Trace

@@ -1,5 +1,6 @@
 import Foundation
 import Hypervisor
+import NestedRig
 import Testing
 import Trace
 

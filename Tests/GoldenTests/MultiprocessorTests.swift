@@ -1,6 +1,7 @@
 import CostModel
 import ExitAnalysis
 import Hypervisor
+import NestedRig
 import Testing
 import Trace
 import VMX

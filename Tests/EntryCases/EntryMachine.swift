@@ -3,42 +3,48 @@ import VMX
 import X86
 
 /// A VMCS that passes every check, with nearly every control on, so that most checks fail by one change.
-final class Machine {
-  let vmcs = VMCS.allocate()
-  var environment: EntryEnvironment
+package final class EntryMachine {
+  package let vmcs = VMCS.allocate()
+  package var environment: EntryEnvironment
   /// Physical memory by 8-byte aligned address.
-  var memory: [UInt64: UInt64] = [:]
+  package var memory: [UInt64: UInt64] = [:]
 
-  static let revision: UInt32 = 0x1234
-  static let linkedVMCS: UInt64 = 0x9000
-  static let virtualAPICPage: UInt64 = 0x5000
+  package static let revision: UInt32 = 0x1234
+  package static let linkedVMCS: UInt64 = 0x20_3000
+  package static let virtualAPICPage: UInt64 = 0x20_5000
 
-  init() {
+  /// A machine on a processor of `capabilities`, without the controls that it lacks.
+  package init(capabilities: VMXCapabilities = EntryMachine.capabilities, definedPerfGlobalCtrl: UInt64 = 0xF)
+  {
     environment = EntryEnvironment(
-      capabilities: Self.capabilities, physicalWidth: 46, definedPerfGlobalCtrl: 0xF)
-    memory[Self.linkedVMCS] = UInt64(Self.revision) | 1 << 31
+      capabilities: capabilities, physicalWidth: 46, definedPerfGlobalCtrl: definedPerfGlobalCtrl)
+    memory[Self.linkedVMCS] = revision | 1 << 31
     memory[Self.virtualAPICPage + 0x80] = 0x40
     setControls()
     setHost()
     setGuest()
+    withholdWhatIsNotOffered()
   }
 
   deinit { vmcs.deallocate() }
 
-  var inspection: EntryInspection {
+  /// The revision identifier of the processor's VMCSs.
+  package var revision: UInt64 { UInt64(environment.capabilities.basic.revision) }
+
+  package var inspection: EntryInspection {
     let memory = memory
     return EntryInspection(vmcs: vmcs, environment: environment) { memory[$0] }
   }
 
   /// The names of the violated checks.
-  var violations: [String] {
+  package var violations: [String] {
     var names: [String] = []
     inspection.forEachViolation { names.append($0.check.name.description) }
     return names
   }
 
   /// Every control of the SDM may be 1; the default1 controls that the TRUE MSRs do not free must be 1.
-  static var capabilities: VMXCapabilities {
+  package static var capabilities: VMXCapabilities {
     var it = VMXCapabilities()
     it.basic = VMXBasicInformation(revision: revision)
     func msr(_ required: UInt32, _ allowed: UInt32) -> UInt64 {
@@ -58,7 +64,7 @@ final class Machine {
     it.cr0Fixed0 = 0x8000_0021
     it.cr0Fixed1 = 0xFFFF_FFFF
     it.cr4Fixed0 = 0x2000
-    it.cr4Fixed1 = 0x0177_FFFF
+    it.cr4Fixed1 = 0x01F7_FFFF
     return it
   }
 
@@ -102,7 +108,6 @@ final class Machine {
     vmcs[.hostCSSelector] = 8
     vmcs[.hostSSSelector] = 16
     vmcs[.hostTRSelector] = 24
-    environment.capabilities.cr4Fixed1 |= 0x0080_0000
   }
 
   private func setGuest() {
@@ -120,7 +125,16 @@ final class Machine {
     set(.tr, selector: 24, rights: 0x8B, limit: 0x67)
   }
 
-  func set(_ segment: GuestSegment, selector: UInt64, rights: UInt64, limit: UInt64, base: UInt64 = 0) {
+  /// Takes back the settings that the processor does not allow.
+  private func withholdWhatIsNotOffered() {
+    let offered = environment.capabilities
+    for kind in ControlWordKind.allCases { vmcs[kind.field] &= offered.capability(of: kind).allowed1 }
+    for register in [VMCSField.hostCR4, .guestCR4] { vmcs[register] &= offered.cr4Fixed1 }
+    if !vmcs.secondaryProcessorBasedControls.contains(.vmcsShadowing) { memory[Self.linkedVMCS] = revision }
+  }
+
+  package func set(_ segment: GuestSegment, selector: UInt64, rights: UInt64, limit: UInt64, base: UInt64 = 0)
+  {
     vmcs[segment.selectorField] = selector
     vmcs[segment.accessRightsField] = rights
     vmcs[segment.limitField] = limit
@@ -130,14 +144,14 @@ final class Machine {
   // MARK: Other machines that pass every check
 
   /// The guest uses PAE paging in protected mode, outside IA-32e mode.
-  func leaveIA32eModeInGuest() {
+  package func leaveIA32eModeInGuest() {
     vmcs.entryControls.remove(.ia32eModeGuest)
     vmcs[.guestEFER] = 0
     vmcs[.guestCSAccessRights] = 0xC09B
   }
 
   /// The guest is in virtual-8086 mode.
-  func enterVirtual8086Mode() {
+  package func enterVirtual8086Mode() {
     leaveIA32eModeInGuest()
     vmcs[.guestRFLAGS] |= 1 << 17
     for segment in [GuestSegment.cs, .ss, .ds, .es, .fs, .gs] {
@@ -146,20 +160,20 @@ final class Machine {
   }
 
   /// The guest is at privilege level 3.
-  func enterUserMode() {
+  package func enterUserMode() {
     set(.cs, selector: 0x1B, rights: 0xA0FB, limit: 0xFFFF_FFFF)
     set(.ss, selector: 0x23, rights: 0xC0F3, limit: 0xFFFF_FFFF)
   }
 
   /// The guest is in real mode, unrestricted.
-  func enterRealMode() {
+  package func enterRealMode() {
     leaveIA32eModeInGuest()
     vmcs.secondaryProcessorBasedControls.insert(.unrestrictedGuest)
     vmcs[.guestCR0] = 0x1_0030
   }
 
   /// Neither host nor guest is in IA-32e mode.
-  func leaveIA32eMode() {
+  package func leaveIA32eMode() {
     leaveIA32eModeInGuest()
     environment.isInIA32eMode = false
     vmcs.exitControls.remove(.hostAddressSpaceSize)
@@ -167,7 +181,7 @@ final class Machine {
   }
 
   /// Nothing that needs EPT is on but EPT itself.
-  func needEPTForNothing() {
+  package func needEPTForNothing() {
     vmcs.secondaryProcessorBasedControls.subtract([
       .enablePML, .subPageWritePermissionsForEPT, .unrestrictedGuest,
     ])
@@ -176,21 +190,21 @@ final class Machine {
   }
 
   /// Nothing that needs the TPR shadow is on but the shadow itself.
-  func needTPRShadowForNothing() {
+  package func needTPRShadowForNothing() {
     vmcs.pinBasedControls.remove(.processPostedInterrupts)
     vmcs.secondaryProcessorBasedControls.subtract([.virtualizeAPICAccesses, .virtualInterruptDelivery])
     vmcs.tertiaryProcessorBasedControls.remove(.ipiVirtualization)
   }
 
   /// VM entry comes from SMM and goes back to it.
-  func enterSMM() {
+  package func enterSMM() {
     environment.isInSMM = true
     vmcs.entryControls.insert(.entryToSMM)
     vmcs[.guestInterruptibilityState] = 4
   }
 
   /// Injects an event with the raw interruption information `event` and the length 2.
-  func inject(_ event: UInt64) {
+  package func inject(_ event: UInt64) {
     vmcs[.entryInterruptionInformation] = event
     vmcs[.entryInstructionLength] = 2
   }

@@ -1,20 +1,18 @@
-import Testing
+import EntryChecks
 import VMX
 
 /// How one check is violated: from a machine that `prepare` leaves correct, by `change`.
-struct Case: Sendable, CustomTestStringConvertible {
+package struct EntryCase: Sendable {
   /// The name of the check.
-  var name: String
+  package var name: String
   /// Checks that cannot but be violated with it.
-  var also: Set<String>
-  var prepare: @Sendable (Machine) -> Void
-  var change: @Sendable (Machine) -> Void
+  package var also: Set<String>
+  package var prepare: @Sendable (EntryMachine) -> Void
+  package var change: @Sendable (EntryMachine) -> Void
 
-  var testDescription: String { name }
-
-  init(
-    _ name: String, also: Set<String> = [], prepare: @escaping @Sendable (Machine) -> Void = { _ in },
-    _ change: @escaping @Sendable (Machine) -> Void
+  package init(
+    _ name: String, also: Set<String> = [], prepare: @escaping @Sendable (EntryMachine) -> Void = { _ in },
+    _ change: @escaping @Sendable (EntryMachine) -> Void
   ) {
     self.name = name
     self.also = also
@@ -25,15 +23,15 @@ struct Case: Sendable, CustomTestStringConvertible {
   /// A check that setting `bits` of `field` violates.
   static func bits(
     _ name: String, _ field: VMCSField, _ bits: UInt64,
-    prepare: @escaping @Sendable (Machine) -> Void = { _ in }
-  ) -> Case {
-    Case(name, prepare: prepare) { $0.vmcs[field] |= bits }
+    prepare: @escaping @Sendable (EntryMachine) -> Void = { _ in }
+  ) -> EntryCase {
+    EntryCase(name, prepare: prepare) { $0.vmcs[field] |= bits }
   }
 
   /// The two checks on the address of a page.
   static func page(
-    _ what: String, _ field: VMCSField, prepare: @escaping @Sendable (Machine) -> Void = { _ in }
-  ) -> [Case] {
+    _ what: String, _ field: VMCSField, prepare: @escaping @Sendable (EntryMachine) -> Void = { _ in }
+  ) -> [EntryCase] {
     [
       bits("\(what) is aligned", field, 0x800, prepare: prepare),
       bits("\(what) is within the physical-address width", field, 1 << 46, prepare: prepare),
@@ -41,7 +39,8 @@ struct Case: Sendable, CustomTestStringConvertible {
   }
 }
 
-extension Case {
-  static let all =
+extension EntryCase {
+  /// A case for every check, in no order.
+  package static let all =
     executionControls + exitAndEntryControls + hostState + guestRegisters + guestSegments + guestOtherState
 }

@@ -1,13 +1,15 @@
 import VMX
 
-extension Case {
-  static let executionControls: [Case] =
+extension EntryCase {
+  static let executionControls: [EntryCase] =
     [
       bits("Pin-based controls are allowed", .pinBasedControls, 1 << 8),
-      Case("Primary processor-based controls are allowed") { $0.vmcs[.primaryProcessorBasedControls] &= ~2 },
+      EntryCase("Primary processor-based controls are allowed") {
+        $0.vmcs[.primaryProcessorBasedControls] &= ~2
+      },
       bits("Secondary processor-based controls are allowed", .secondaryProcessorBasedControls, 1 << 29),
       bits("Tertiary processor-based controls are allowed", .tertiaryProcessorBasedControls, 1 << 5),
-      Case("CR3-target count is supported") { $0.vmcs[.cr3TargetCount] = 5 },
+      EntryCase("CR3-target count is supported") { $0.vmcs[.cr3TargetCount] = 5 },
     ]
     + page("I/O-bitmap A address", .ioBitmapA) + page("I/O-bitmap B address", .ioBitmapB)
     + page("MSR-bitmap address", .msrBitmap) + page("Virtual-APIC address", .virtualAPICAddress)
@@ -19,36 +21,36 @@ extension Case {
     + page("Low PASID directory address", .lowPASIDDirectoryAddress)
     + page("High PASID directory address", .highPASIDDirectoryAddress) + eventControls + eptControls
 
-  private static let eventControls: [Case] = [
+  private static let eventControls: [EntryCase] = [
     bits("TPR threshold is a task priority", .tprThreshold, 0x10, prepare: { $0.needTPRShadowForNothing() }),
-    Case("TPR threshold is not above the virtual TPR", prepare: { $0.needTPRShadowForNothing() }) {
+    EntryCase("TPR threshold is not above the virtual TPR", prepare: { $0.needTPRShadowForNothing() }) {
       $0.vmcs[.tprThreshold] = 5
     },
-    Case("Virtual NMIs need NMI exiting") { $0.vmcs.pinBasedControls.remove(.nmiExiting) },
-    Case(
+    EntryCase("Virtual NMIs need NMI exiting") { $0.vmcs.pinBasedControls.remove(.nmiExiting) },
+    EntryCase(
       "NMI-window exiting needs virtual NMIs",
       prepare: { $0.vmcs.primaryProcessorBasedControls.insert(.nmiWindowExiting) },
       { $0.vmcs.pinBasedControls.remove(.virtualNMIs) }),
     withoutTPRShadow("Virtualize x2APIC mode") { $0.insert(.virtualizeX2APICMode) },
     withoutTPRShadow("APIC-register virtualization") { $0.insert(.apicRegisterVirtualization) },
     withoutTPRShadow("Virtual-interrupt delivery") { $0.insert(.virtualInterruptDelivery) },
-    Case(
+    EntryCase(
       "IPI virtualization needs the TPR shadow",
       prepare: {
         $0.needTPRShadowForNothing()
         $0.vmcs.tertiaryProcessorBasedControls.insert(.ipiVirtualization)
       },
       { $0.vmcs.primaryProcessorBasedControls.remove(.useTPRShadow) }),
-    Case("Virtualize x2APIC mode excludes virtualize APIC accesses") {
+    EntryCase("Virtualize x2APIC mode excludes virtualize APIC accesses") {
       $0.vmcs.secondaryProcessorBasedControls.insert(.virtualizeX2APICMode)
     },
-    Case("Virtual-interrupt delivery needs external-interrupt exiting") {
+    EntryCase("Virtual-interrupt delivery needs external-interrupt exiting") {
       $0.vmcs.pinBasedControls.remove(.externalInterruptExiting)
     },
-    Case("Posted interrupts need virtual-interrupt delivery") {
+    EntryCase("Posted interrupts need virtual-interrupt delivery") {
       $0.vmcs.secondaryProcessorBasedControls.remove(.virtualInterruptDelivery)
     },
-    Case("Posted interrupts need acknowledgement on exit") {
+    EntryCase("Posted interrupts need acknowledgement on exit") {
       $0.vmcs.exitControls.remove(.acknowledgeInterruptOnExit)
     },
     bits("Posted-interrupt notification vector is a vector", .postedInterruptNotificationVector, 0x100),
@@ -56,20 +58,21 @@ extension Case {
     bits(
       "Posted-interrupt descriptor address is within the physical-address width",
       .postedInterruptDescriptorAddress, 1 << 46),
-    Case("VPID is not that of VMX root operation") { $0.vmcs[.vpid] = 0 },
-    Case("TSC multiplier is not zero") { $0.vmcs[.tscMultiplier] = 0 },
+    EntryCase("VPID is not that of VMX root operation") { $0.vmcs[.vpid] = 0 },
+    EntryCase("TSC multiplier is not zero") { $0.vmcs[.tscMultiplier] = 0 },
     bits("PID-pointer table address is aligned", .pidPointerTableAddress, 4),
-    Case("PID-pointer table is within the physical-address width") {
+    EntryCase("PID-pointer table is within the physical-address width") {
       $0.vmcs[.pidPointerTableAddress] = 0x3FFF_FFFF_FFF8
       $0.vmcs[.lastPIDPointerIndex] = 1
     },
   ]
 
-  private static let eptControls: [Case] = [
-    Case("EPT memory type is supported") {
-      $0.vmcs[.eptPointer] = EPTPointer(root: 0x1000, memoryType: .uncacheable).rawValue
+  private static let eptControls: [EntryCase] = [
+    EntryCase("EPT memory type is supported") {
+      // Write-combining, which no processor has.
+      $0.vmcs[.eptPointer] = $0.vmcs[.eptPointer] & ~7 | 1
     },
-    Case("EPT page-walk length is supported") {
+    EntryCase("EPT page-walk length is supported") {
       $0.vmcs[.eptPointer] = EPTPointer(root: 0x1000, walkLength: 5).rawValue
     },
     bits("EPT accessed and dirty flags are supported", .eptPointer, 1 << 6),
@@ -79,25 +82,25 @@ extension Case {
     withoutEPT("Unrestricted guest") { $0.insert(.unrestrictedGuest) },
     withoutEPT("Mode-based execute control") { $0.insert(.modeBasedExecuteControlForEPT) },
     withoutEPT("Sub-page write permissions") { $0.insert(.subPageWritePermissionsForEPT) },
-    Case(
+    EntryCase(
       "EPTP switching needs EPT",
       prepare: {
         $0.needEPTForNothing()
         $0.vmcs.vmFunctionControls = .eptpSwitching
       },
       { $0.vmcs.secondaryProcessorBasedControls.remove(.enableEPT) }),
-    Case(
+    EntryCase(
       "Intel PT with guest-physical addresses needs EPT",
       prepare: {
         $0.needEPTForNothing()
         $0.usePTWithGuestPhysicalAddresses()
       },
       { $0.vmcs.secondaryProcessorBasedControls.remove(.enableEPT) }),
-    Case(
+    EntryCase(
       "Intel PT with guest-physical addresses needs its control register loaded",
       prepare: { $0.usePTWithGuestPhysicalAddresses() },
       { $0.vmcs.entryControls.remove(.loadRTITCtl) }),
-    Case(
+    EntryCase(
       "Intel PT with guest-physical addresses needs its control register cleared",
       prepare: { $0.usePTWithGuestPhysicalAddresses() },
       { $0.vmcs.exitControls.remove(.clearRTITCtl) }),
@@ -110,8 +113,8 @@ extension Case {
 
   private static func withoutTPRShadow(
     _ what: String, _ insert: @escaping @Sendable (inout SecondaryProcessorBasedControls) -> Void
-  ) -> Case {
-    Case(
+  ) -> EntryCase {
+    EntryCase(
       "\(what) needs the TPR shadow",
       prepare: {
         $0.needTPRShadowForNothing()
@@ -123,8 +126,8 @@ extension Case {
   private static func withoutEPT(
     _ what: String, tertiary: TertiaryProcessorBasedControls = [],
     _ insert: @escaping @Sendable (inout SecondaryProcessorBasedControls) -> Void = { _ in }
-  ) -> Case {
-    Case(
+  ) -> EntryCase {
+    EntryCase(
       "\(what) needs EPT",
       prepare: {
         $0.needEPTForNothing()
@@ -134,15 +137,15 @@ extension Case {
       { $0.vmcs.secondaryProcessorBasedControls.remove(.enableEPT) })
   }
 
-  static let exitAndEntryControls: [Case] =
+  static let exitAndEntryControls: [EntryCase] =
     [
-      Case("Primary VM-exit controls are allowed") { $0.vmcs[.exitControls] &= ~1 },
+      EntryCase("Primary VM-exit controls are allowed") { $0.vmcs[.exitControls] &= ~1 },
       bits("Secondary VM-exit controls are allowed", .secondaryExitControls, 1 << 4),
-      Case("Saving the VMX-preemption timer needs the timer") {
+      EntryCase("Saving the VMX-preemption timer needs the timer") {
         $0.vmcs.pinBasedControls.remove(.activatePreemptionTimer)
       },
-      Case("VM-entry controls are allowed") { $0.vmcs[.entryControls] &= ~1 },
-      Case(
+      EntryCase("VM-entry controls are allowed") { $0.vmcs[.entryControls] &= ~1 },
+      EntryCase(
         "SMM is entered from SMM alone", also: ["Blocking by SMI is of SMM"], prepare: { $0.enterSMM() },
         { $0.environment.isInSMM = false }),
     ]
@@ -150,37 +153,37 @@ extension Case {
     + area("VM-exit MSR-load area", .exitMSRLoadAddress)
     + area("VM-entry MSR-load area", .entryMSRLoadAddress) + events
 
-  private static func area(_ what: String, _ field: VMCSField) -> [Case] {
+  private static func area(_ what: String, _ field: VMCSField) -> [EntryCase] {
     [
       bits("\(what) address is aligned", field, 8),
       bits("\(what) begins within the physical-address width", field, 1 << 46),
-      Case("\(what) ends within the physical-address width") { $0.vmcs[field] = 0x3FFF_FFFF_FFF0 },
+      EntryCase("\(what) ends within the physical-address width") { $0.vmcs[field] = 0x3FFF_FFFF_FFF0 },
     ]
   }
 
-  private static let events: [Case] = [
-    Case("Interruption type is supported") { $0.inject(0x8000_0100) },
-    Case("Vector agrees with the interruption type") { $0.inject(0x8000_0203) },
-    Case("Error code is delivered only for a hardware exception in protected mode") {
+  private static let events: [EntryCase] = [
+    EntryCase("Interruption type is supported") { $0.inject(0x8000_0100) },
+    EntryCase("Vector agrees with the interruption type") { $0.inject(0x8000_0203) },
+    EntryCase("Error code is delivered only for a hardware exception in protected mode") {
       $0.inject(0x8000_0820)
     },
-    Case("Error code is delivered for just the exceptions that have one") { $0.inject(0x8000_030E) },
-    Case("Interruption information has no reserved bits") { $0.inject(0x8000_1202) },
+    EntryCase("Error code is delivered for just the exceptions that have one") { $0.inject(0x8000_030E) },
+    EntryCase("Interruption information has no reserved bits") { $0.inject(0x8000_1202) },
     bits(
       "Error code has 16 bits", .entryExceptionErrorCode, 0x1_0000, prepare: { $0.inject(0x8000_0B0E) }),
-    Case("Instruction length is possible", prepare: { $0.inject(0x8000_0480) }) {
+    EntryCase("Instruction length is possible", prepare: { $0.inject(0x8000_0480) }) {
       $0.vmcs[.entryInstructionLength] = 16
     },
-    Case("Dual-monitor treatment is deactivated in SMM alone") {
+    EntryCase("Dual-monitor treatment is deactivated in SMM alone") {
       $0.vmcs.entryControls.insert(.deactivateDualMonitorTreatment)
     },
-    Case("Entry to SMM does not deactivate dual-monitor treatment", prepare: { $0.enterSMM() }) {
+    EntryCase("Entry to SMM does not deactivate dual-monitor treatment", prepare: { $0.enterSMM() }) {
       $0.vmcs.entryControls.insert(.deactivateDualMonitorTreatment)
     },
   ]
 }
 
-extension Machine {
+extension EntryMachine {
   func usePTWithGuestPhysicalAddresses() {
     vmcs.secondaryProcessorBasedControls.insert(.ptUsesGuestPhysicalAddresses)
     vmcs.entryControls.insert(.loadRTITCtl)

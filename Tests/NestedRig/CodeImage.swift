@@ -1,15 +1,14 @@
 import Hypervisor
-import SoftwareProcessor
 
 /// An ELF64 image that is nothing but code at 1 MByte, to be entered by its PVH note or in 64-bit mode.
-struct CodeImage {
-  static let address: UInt64 = 0x10_0000
+package struct CodeImage {
+  package static let address: UInt64 = 0x10_0000
   private static let codeOffset = 0x100
   private static let noteOffset = 0xC0
 
   private var bytes: [UInt8]
 
-  init(_ code: [UInt8]) {
+  package init(_ code: [UInt8]) {
     bytes = Array(repeating: 0, count: Self.codeOffset) + code
     bytes.replaceSubrange(0..<6, with: [0x7F, 0x45, 0x4C, 0x46, 2, 1])
     put(UInt16(2), at: 0x10)
@@ -26,7 +25,7 @@ struct CodeImage {
     put(UInt64(0x1_0000), at: 64 + 40)
   }
 
-  var image: GuestImage { GuestImage(name: "code", bytes: bytes) }
+  package var image: GuestImage { GuestImage(name: "code", bytes: bytes) }
 
   /// The second program header, and the PVH note that it names.
   private mutating func putNote() {
@@ -43,13 +42,5 @@ struct CodeImage {
 
   private mutating func put<T: FixedWidthInteger>(_ value: T, at offset: Int) {
     withUnsafeBytes(of: value.littleEndian) { bytes.replaceSubrange(offset..<offset + $0.count, with: $0) }
-  }
-}
-
-/// A machine on the software processor.
-func softwareMachine(_ configuration: MachineConfiguration) throws -> Machine<SoftwareCPU> {
-  try Machine(configuration) { memory in
-    guard let processor = SoftwareCPU(memory: memory) else { throw ProcessorUnavailable() }
-    return processor
   }
 }
