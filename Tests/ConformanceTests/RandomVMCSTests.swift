@@ -9,7 +9,7 @@ import Testing
 @Suite("Random VMCSs")
 struct RandomVMCSTests {
   private static let count =
-    ProcessInfo.processInfo.environment["TESTUDO_RANDOM_VMCSS"].flatMap(Int.init) ?? 100_000
+    ProcessInfo.processInfo.environment["TESTUDO_RANDOM_VMCSS"].flatMap(Int.init) ?? 50_000
 
   @Test func eachIsRefusedForAReasonOrRuns() throws {
     let script = FuzzScript { number in
