@@ -112,7 +112,7 @@ extension ExitCase {
   }
 
   /// L2 is in 32-bit protected mode with a GDT that has TSSs: the busy one of TR at 20H, and an available one at 28H.
-  private static func enter32BitMode(_ vmcs: VMCS, _ memory: RigMemory) {
+  static func enter32BitMode(_ vmcs: VMCS, _ memory: RigMemory) {
     vmcs.entryControls.remove(.ia32eModeGuest)
     vmcs[.guestEFER] = 0
     vmcs[.guestCR3] = RigPlace.pageDirectory

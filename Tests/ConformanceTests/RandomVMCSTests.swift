@@ -25,6 +25,6 @@ struct RandomVMCSTests {
     #expect(tally.entered > Self.count / 10)
     #expect(tally.failedByControlsOrHost > Self.count / 10)
     #expect(tally.failedByGuestState > Self.count / 50)
-    #expect(script.reasons.count > 25)
+    #expect(script.reasons.count > 20)
   }
 }

@@ -125,6 +125,7 @@ package final class DirectedProcessor: VMXProcessor {
   private func complete(_ report: inout RigReport) {
     let count = min(l1Memory[RigPlace.exitCount] & 0xFFFF_FFFF, 16)
     for number in 0..<count { report.exits.append(RigExit(l1Memory, at: RigPlace.exits + number * 128)) }
+    report.abortIndicator = l1Memory.vmcs12.abortIndicator
     let refused = l1Memory[RigPlace.refusedField]
     if refused != 0 { report.refusedField = refused }
     guard l1Memory[RigPlace.failed] & 1 != 0 else { return }

@@ -53,6 +53,8 @@ package struct RigReport: Sendable {
   package var hardwareExits: [ExitReasonField] = []
   /// Whether L2 would have run on: the rig has ended it by an exit of its own, a triple fault.
   package var isCutShort = false
+  /// The VMX-abort indicator in L1's region.
+  package var abortIndicator: UInt32 = 0
   /// What the processor had against vmcs02, although L0 had accepted vmcs12.
   package var refusals: [String] = []
 
