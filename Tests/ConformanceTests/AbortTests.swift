@@ -27,11 +27,13 @@ struct AbortTests {
       // There is no such MSR.
       list(0x4000_0000, memory)
     },
-    AbortCase(testDescription: "MSR-store list with a reserved bit", cause: .savingGuestMSRs) { vmcs, memory in
+    AbortCase(testDescription: "MSR-store list with a reserved bit", cause: .savingGuestMSRs) {
+      vmcs, memory in
       vmcs[.exitMSRStoreCount] = 1
       list(0xC000_0081 | 1 << 32, memory)
     },
-    AbortCase(testDescription: "MSR-store list where there is no memory", cause: .savingGuestMSRs) { vmcs, _ in
+    AbortCase(testDescription: "MSR-store list where there is no memory", cause: .savingGuestMSRs) {
+      vmcs, _ in
       vmcs[.exitMSRStoreCount] = 1
       vmcs[.exitMSRStoreAddress] = 0x10_0000_0000
     },
@@ -49,7 +51,8 @@ struct AbortTests {
       for index: UInt64 in 0..<1024 { memory[0x28_0000 + index * 16] = 0xC000_0081 }
       vmcs[.exitMSRLoadAddress] = 0x28_0000
     },
-    AbortCase(testDescription: "MSR of the host after a failed entry", cause: .loadingHostMSRs) { vmcs, memory in
+    AbortCase(testDescription: "MSR of the host after a failed entry", cause: .loadingHostMSRs) {
+      vmcs, memory in
       vmcs[.guestRFLAGS] = 0
       vmcs[.exitMSRLoadCount] = 1
       list(0xC000_0100, memory)
