@@ -2,6 +2,7 @@ import ExitAnalysis
 import Foundation
 import Hypervisor
 import KVMProcessor
+import NestedRig
 import Testing
 import Trace
 
