@@ -17,7 +17,7 @@ struct AbortTests {
   }
 
   /// An MSR list of one entry.
-  private static func list(_ index: UInt64, _ value: UInt64 = 0, _ memory: RigMemory) {
+  private static func list(_ index: UInt64, _ memory: RigMemory, value: UInt64 = 0) {
     (memory[RigPlace.msrList], memory[RigPlace.msrList + 8]) = (index, value)
   }
 
@@ -44,7 +44,7 @@ struct AbortTests {
     AbortCase(testDescription: "MSR value that is refused", cause: .loadingHostMSRs) { vmcs, memory in
       vmcs[.exitMSRLoadCount] = 1
       // A system-call target that is not canonical.
-      list(0xC000_0082, 1 << 63, memory)
+      list(0xC000_0082, memory, value: 1 << 63)
     },
     AbortCase(testDescription: "MSR-load list that is too long", cause: .loadingHostMSRs) { vmcs, memory in
       vmcs[.exitMSRLoadCount] = 513
@@ -88,7 +88,7 @@ struct AbortTests {
     let report = try Rig().runAlone(
       RigCase("lists") { vmcs, memory in
         for field in [VMCSField.entryMSRLoadCount, .exitMSRStoreCount, .exitMSRLoadCount] { vmcs[field] = 1 }
-        Self.list(0xC000_0081, 0x1234, memory)
+        Self.list(0xC000_0081, memory, value: 0x1234)
       }
     ).report
     #expect(report.abortIndicator == 0 && report.exits.first?.reason.basic == .vmcall)
