@@ -108,7 +108,7 @@ extension KVMCPU {
     to.pointee.r15 = from.pointee.r15
     to.pointee.rip = software.hostedRIP
     // An instruction begins and ends with RF clear, or it is no plain one.
-    to.pointee.rflags = software.hostedRFLAGS & ~RFLAGS.rf.rawValue
+    to.pointee.rflags = software.hostedRFLAGS & ~RFLAGS.rf.rawValue | space.machine.steppingFlag
     ckvm_load(space.machine.run, true, false)
   }
 

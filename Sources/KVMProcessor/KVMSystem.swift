@@ -1,5 +1,6 @@
 import CKVM
 import Glibc
+import X86
 
 /// An open `/dev/kvm`.
 final class KVMSystem {
@@ -37,6 +38,7 @@ final class KVMVirtualMachine {
   /// The registers at power-on, of which those that VMX has no part in are kept.
   private(set) var initial = kvm_sregs()
   private let system: KVMSystem
+  private(set) var steppingFlag: UInt64 = 0
 
   init(_ system: KVMSystem) throws(KVMError) {
     self.system = system
@@ -87,9 +89,11 @@ final class KVMVirtualMachine {
     }
   }
 
-  /// Has each run end behind one instruction, or no longer.
+  /// Has each run end behind one instruction, or no longer. RFLAGS then has to have `steppingFlag` whenever it is loaded: a
+  /// KVM that steps by TF sets it by itself only where RIP stays as it was at this call.
   func setStepping(_ isOn: Bool) throws(KVMError) {
     guard ckvm_step(vcpu, isOn) >= 0 else { throw .last(.setGuestDebug) }
+    steppingFlag = isOn ? RFLAGS.tf.rawValue : 0
   }
 
   /// KVM_RUN: 0, or an errno.

@@ -108,7 +108,7 @@ final class TinyGuest {
     machine.registers.pointee.rsp = UInt64(Place.data + 0x800)
     machine.registers.pointee.rax = UInt64(address)
     machine.registers.pointee.rbx = Self.mark
-    machine.registers.pointee.rflags = 2
+    machine.registers.pointee.rflags = 2 | machine.steppingFlag
     ckvm_load(machine.run, true, true)
     ckvm_clear_events(machine.run)
     return enter()

@@ -21,6 +21,8 @@ enum InitialDisk {
     for kernel: LinuxKernel, commands: String, adding files: [(path: String, bytes: [UInt8])], in folder: URL
   ) throws -> URL {
     var archive = try archive(for: kernel)
+    let folders = Set(files.map { $0.path.split(separator: "/").dropLast().joined(separator: "/") })
+    for folder in folders.sorted() where !folder.isEmpty { archive.add(directory: folder) }
     for (path, bytes) in files { archive.add(file: path, bytes) }
     archive.add(file: "commands", Array("#!/bin/sh\n\(commands)\n".utf8))
     let file = folder.appendingPathComponent("initrd")

@@ -1,0 +1,133 @@
+import Experiments
+import Foundation
+import Testing
+
+/// The KVM processor on KVMs that other people have: Testudo on kvm_amd in QEMU, and on kvm_intel on Testudo.
+///
+/// One boot answers all tests of a KVM, since the boot is most of the time.
+@Suite(
+  "The KVM processor on a stock KVM", .serialized,
+  .enabled(if: StaticProgram.canBeLinked, "\(StaticProgram.advice)"),
+  .enabled(if: StockKVM.allCases.contains { $0.obstacle == nil }, "\(LinuxParts.advice)"))
+struct StockKVMTests {
+  /// Fewer where each iteration takes the machine of software long.
+  private static func iterations(_ workload: String) -> Int {
+    switch workload {
+    case "memory": 300
+    case "none", "interrupt": 5
+    default: 100
+    }
+  }
+
+  /// Arguments of `testudo run`, but for those that choose the processor.
+  private static func arguments(_ workload: String, _ iterations: Int) -> [String] {
+    ["run", "minimal", "--workload", workload, "--iterations", "\(iterations)", "--json"]
+  }
+
+  static let workloads = GuestCatalog.minimalWorkloads.map(\.name)
+  /// A workload that single steps bear, and how often.
+  private static let stepped = (workload: "memory", iterations: 20)
+
+  /// What is asked of each KVM. The guest's own output would come between, so it goes to a file.
+  private static let commands: [(name: String, command: String)] =
+    [("doctor", "testudo doctor --json")]
+    + workloads.map { ($0, command(arguments($0, iterations($0)), "patched")) }
+    + [("stepped", command(arguments(stepped.workload, stepped.iterations), "stepped"))]
+
+  private static func command(_ arguments: [String], _ intercepts: String) -> String {
+    "testudo \(arguments.joined(separator: " ")) --processor kvm --intercepts \(intercepts) --timeout 120 "
+      + "2>/tmp/errors || { cat /tmp/errors; false; }"
+  }
+
+  private static let answers: [StockKVM: Result<[String: StockKVM.Answer], any Error>] = {
+    let hosts = StockKVM.allCases.filter { $0.obstacle == nil }
+    return Dictionary(
+      uniqueKeysWithValues: hosts.map { host in
+        (
+          host,
+          Result {
+            try host.answers(to: commands, adding: [(path: "testudo", bytes: StaticProgram.bytes.get())])
+          }
+        )
+      })
+  }()
+
+  /// What `command` wrote on `kvm`; a test whose KVM cannot be had is cancelled with a sentence.
+  private func answer(_ command: String, on kvm: StockKVM) throws -> StockKVM.Answer {
+    if let obstacle = kvm.obstacle { try Test.cancel("\(obstacle)") }
+    return try #require(try Self.answers[kvm]?.get()[command])
+  }
+
+  @Test("Testudo finds the KVM, and what it can do", arguments: StockKVM.allCases)
+  func doctorIsContent(_ kvm: StockKVM) throws {
+    struct Report: Decodable {
+      struct Finding: Decodable {
+        var subject: String
+        var verdict: String
+        var found: String
+      }
+      var findings: [Finding]
+    }
+    let answer = try answer("doctor", on: kvm)
+    #expect(answer.status == 0, "\(answer.text)")
+    let report = try JSONDecoder().decode(Report.self, from: Data(answer.text.utf8))
+    for subject in ["/dev/kvm", "KVM processor"] {
+      let finding = try #require(report.findings.first { $0.subject == subject })
+      #expect(finding.verdict != "no", "\(finding)")
+    }
+    let vendor = kvm == .amd ? "AMD-V" : "VT-x"
+    #expect(report.findings.contains { $0.found.hasPrefix(vendor) })
+  }
+
+  @Test(
+    "The exits of each workload are those of the software processor",
+    arguments: StockKVM.allCases, workloads)
+  func exitsAreEqual(_ kvm: StockKVM, _ workload: String) throws {
+    try expectEqual(answer(workload, on: kvm), workload, Self.iterations(workload))
+  }
+
+  @Test("Single steps find the same exits", arguments: StockKVM.allCases)
+  func singleSteps(_ kvm: StockKVM) throws {
+    try expectEqual(answer("stepped", on: kvm), Self.stepped.workload, Self.stepped.iterations)
+  }
+
+  private func expectEqual(_ answer: StockKVM.Answer, _ workload: String, _ iterations: Int) throws {
+    try #require(answer.status == 0, "\(answer.text)")
+    let found = try JSONDecoder().decode(ExitTable.self, from: Data(answer.text.utf8))
+    var expected = try JSONDecoder().decode(
+      ExitTable.self, from: Tool.output(TestudoProgram.file.path, Self.arguments(workload, iterations)))
+    if workload == "interrupt" { expected.add(early: found.interruptsOfL2 - iterations) }
+    #expect(found.outcome.success)
+    #expect(found.processor == "kvm")
+    #expect(found.rows == expected.rows)
+  }
+}
+
+/// The part of the JSON object of `testudo run` that does not depend on how long things take.
+private struct ExitTable: Decodable {
+  struct Outcome: Decodable { var success: Bool }
+
+  var processor: String
+  var outcome: Outcome
+  var exits: [LinuxRun.Report.Exit]
+
+  /// Interrupts of L1 that end L2's run.
+  var interruptsOfL2: Int {
+    exits.filter { $0.from == "L2" && $0.reason == "EXTERNAL_INTERRUPT" }.reduce(0) { $0 + $1.count }
+  }
+
+  /// Adds so many interrupts that came before L2 waited for them, with what L1 does at each (Guests/minimal). L1 doubles the
+  /// time to the next each time, so there are few.
+  mutating func add(early count: Int) {
+    guard (1...20).contains(count) else { return }
+    let perInterrupt = ["VMREAD": 5, "VMRESUME": 1, "EXTERNAL_INTERRUPT": 1, "EPT_VIOLATION": 2]
+    for index in exits.indices { exits[index].count += count * perInterrupt[exits[index].reason, default: 0] }
+  }
+
+  /// How many exits of each kind went where, as lines in a fixed order.
+  var rows: [String] {
+    // Whether a timer's deadline comes while L1 runs depends on how long things take.
+    exits.filter { $0.from != "L1" || $0.reason != "EXTERNAL_INTERRUPT" }
+      .map { "\($0.from) \($0.reason) \($0.routedTo) \($0.count)" }.sorted()
+  }
+}
