@@ -29,11 +29,13 @@ extension VirtualCPU {
 
   /// Why the guest cannot be entered, if it cannot: outside protected mode a processor runs guests with EPT alone.
   var obstacle: RunOutcome? {
-    guard virtualTLB != nil, !CR0(rawValue: vmx.running[.guestCR0]).contains(.pe) else { return nil }
-    return .shutdown(
-      sentence:
-        "\(level.name) is in real-address mode at RIP \(hexadecimal(guest[.guestRIP])), where a guest needs EPT: "
-        + "use --memory-design ept-on-ept or shadow-on-ept, or start the image by --boot linux or entry64")
+    mutating get {
+      guard virtualTLB != nil, !CR0(rawValue: vmx.running[.guestCR0]).contains(.pe) else { return nil }
+      return .shutdown(
+        sentence:
+          "\(level.name) is in real-address mode at RIP \(hexadecimal(guest[.guestRIP])), where a guest needs EPT: "
+          + "use --memory-design ept-on-ept or shadow-on-ept, or start the image by --boot linux or entry64")
+    }
   }
 
   /// Handles an exit that the virtual TLB alone has asked for; false if it is for others, too. A page fault may turn out to
