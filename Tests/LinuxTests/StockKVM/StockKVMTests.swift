@@ -96,10 +96,11 @@ struct StockKVMTests {
     let found = try JSONDecoder().decode(ExitTable.self, from: Data(answer.text.utf8))
     var expected = try JSONDecoder().decode(
       ExitTable.self, from: Tool.output(TestudoProgram.file.path, Self.arguments(workload, iterations)))
-    if workload == "interrupt" { expected.add(early: found.interruptsOfL2 - iterations) }
+    let hasTimer = workload == "interrupt"
+    if hasTimer { expected.add(early: found.interruptsOfL2 - iterations) }
     #expect(found.outcome.success)
     #expect(found.processor == "kvm")
-    #expect(found.rows == expected.rows)
+    #expect(found.rows(hasTimer: hasTimer) == expected.rows(hasTimer: hasTimer))
   }
 }
 
@@ -124,10 +125,10 @@ private struct ExitTable: Decodable {
     for index in exits.indices { exits[index].count += count * perInterrupt[exits[index].reason, default: 0] }
   }
 
-  /// How many exits of each kind went where, as lines in a fixed order.
-  var rows: [String] {
-    // Whether a timer's deadline comes while L1 runs depends on how long things take.
-    exits.filter { $0.from != "L1" || $0.reason != "EXTERNAL_INTERRUPT" }
+  /// How many exits of each kind went where, as lines in a fixed order. Of a workload that sets a timer those are left out
+  /// that it causes while L1 runs: whether its deadline comes then depends on how long things take.
+  func rows(hasTimer: Bool) -> [String] {
+    exits.filter { !hasTimer || $0.from != "L1" || $0.reason != "EXTERNAL_INTERRUPT" }
       .map { "\($0.from) \($0.reason) \($0.routedTo) \($0.count)" }.sorted()
   }
 }
