@@ -11,8 +11,12 @@ enum GuestFault: Error {
   case exception(ExceptionVector, errorCode: UInt32 = 0)
   /// The guest gets a page fault at `linear`.
   case pageFault(UInt32, linear: UInt64)
-  /// L2's access, at `linear` if it has a linear address, is not allowed by ept12, so that L1 gets an exit.
-  case extended(ExtendedFault, address: PhysicalAddress<L2>, linear: UInt64?, isFinal: Bool)
+  /// L2's access, at `linear` if it has a linear address, is not allowed by ept12, so that L1 gets an exit, whose
+  /// qualification says of the linear address what `translation` does.
+  case extended(
+    ExtendedFault, address: PhysicalAddress<L2>, linear: UInt64?, translation: EPTViolationQualification)
+  /// L2's access is one to the APIC-access page, and is not virtualized, so that L1 gets an exit.
+  case apicAccess(APICAccessQualification)
   /// The instruction itself lies where there is no memory.
   case noCode(PhysicalAddress<L1>)
   /// L0 has no emulation of the instruction.
@@ -31,17 +35,22 @@ struct GuestAddressSpace {
   let extended: ExtendedPaging?
   /// Where L1 has L2's writes logged, if it has.
   let log: PageModificationLog<L1RAM>?
+  /// L2's APIC-access page, if it has one.
+  let apic: APICPages?
 
   private let paging: LinearPaging
   private var isUser: Bool
   private var obeysSMAP: Bool
   let is64Bit: Bool
+  /// Whether breakpoints are enabled.
+  private let watchesData: Bool
 
   init(
     _ guest: RunningGuest, ram: L1RAM, board: Board, number: Int, extended: ExtendedPaging?,
-    log: PageModificationLog<L1RAM>? = nil
+    log: PageModificationLog<L1RAM>? = nil, apic: APICPages? = nil
   ) {
     self.log = log
+    self.apic = apic
     self.guest = guest
     self.ram = ram
     self.board = board
@@ -52,6 +61,7 @@ struct GuestAddressSpace {
     isUser = guest.vmcs[.guestSSAccessRights] >> 5 & 3 == 3
     obeysSMAP = !flags.contains(.ac)
     is64Bit = guest.is64Bit
+    watchesData = guest.vmcs[.guestDR7] & 0xFF != 0
   }
 
   /// The same memory for accesses of the processor itself, which are supervisor-mode accesses whatever the CPL.
@@ -66,7 +76,7 @@ struct GuestAddressSpace {
 
   /// The memory as the registers of the guest are now.
   var refreshed: GuestAddressSpace {
-    GuestAddressSpace(guest, ram: ram, board: board, number: number, extended: extended)
+    GuestAddressSpace(guest, ram: ram, board: board, number: number, extended: extended, log: log, apic: apic)
   }
 
   // MARK: Linear addresses
@@ -82,7 +92,8 @@ struct GuestAddressSpace {
 
   /// The linear address of `size` bytes at `offset` in `segment`, checked as the SDM checks segments and canonicality.
   ///
-  /// Source: SDM volume 3, "Limit Checking" and "Type Checking".
+  /// Source: SDM volume 3, "Limit Checking" and "Type Checking"; a type is that of protected mode alone, for in the other
+  /// modes each segment is one of data that can be written.
   func linear(
     _ segment: SegmentRegister, _ offset: UInt64, size: UInt64, _ kind: AccessKind
   ) throws(GuestFault) -> UInt64 {
@@ -97,12 +108,21 @@ struct GuestAddressSpace {
       rawValue: UInt32(truncatingIfNeeded: guest.vmcs[segment.accessRightsField]))
     guard !rights.isUnusable else { throw fault }
     let limit = guest.vmcs[segment.limitField]
+    guard permits(kind, rights) else { throw .exception(.generalProtection) }
     let last = offset &+ size &- 1
     let isExpandDown = rights.isExpandDown && kind != .execute
     let isWithin =
       isExpandDown ? offset > limit && last <= (rights.isBig ? 0xFFFF_FFFF : 0xFFFF) : last <= limit
     guard isWithin else { throw fault }
     return (guest.vmcs[segment.baseField] &+ offset) & 0xFFFF_FFFF
+  }
+
+  private func permits(_ kind: AccessKind, _ rights: SegmentAccessRights) -> Bool {
+    switch kind {
+    case .read: rights.isReadable
+    case .write: rights.isWritable
+    case .execute: true
+    }
   }
 
   // MARK: Physical addresses
@@ -120,43 +140,70 @@ struct GuestAddressSpace {
         throw .pageFault(code.rawValue, linear: linear)
       }
     }
-    let tables = L2PageTables(memory: ram, extended: extended, log: log)
-    let address: PhysicalAddress<L2>
-    let isUserAddress: Bool
+    let tables = tables(extended)
+    let mapping: LinearMapping<L2>
     do throws(LinearFault<L2StructureFault>) {
-      let mapping = try paging.translate(linear, for: access, in: tables)
+      mapping = try paging.translate(linear, for: access, in: tables)
       guest.work.pointee.memoryAccesses &+= UInt64(mapping.references)
-      address = mapping.address
-      isUserAddress = mapping.isUser
     } catch {
       switch error {
       case .pageFault(let code): throw .pageFault(code.rawValue, linear: linear)
       case .structures(let fault):
-        throw .extended(fault.fault, address: fault.address, linear: linear, isFinal: false)
+        throw GuestFault(fault, linear: linear, translation: .linearAddressValid)
       }
     }
     do throws(L2StructureFault) {
-      return try tables.address(of: address, ExtendedAccess(kind, isUser: isUserAddress))
+      return try tables.address(of: mapping.address, ExtendedAccess(kind, isUser: mapping.isUser))
     } catch {
-      throw .extended(error.fault, address: address, linear: linear, isFinal: true)
+      let translation = EPTViolationQualification.translation(
+        isUser: mapping.isUser, isWritable: mapping.isWritable, isExecutable: mapping.isExecutable)
+      throw GuestFault(error, linear: linear, translation: translation)
     }
+  }
+
+  private func tables(_ extended: ExtendedPaging) -> L2PageTables<L1RAM> {
+    L2PageTables(memory: ram, extended: extended, log: log, apicAccessPage: apic?.accessPage)
   }
 
   /// The L1-physical address of the guest-physical `address` of a paging structure.
   func structure(at address: UInt64) throws(GuestFault) -> PhysicalAddress<L1> {
     guard let extended else { return PhysicalAddress(address) }
     do throws(L2StructureFault) {
-      return try L2PageTables(memory: ram, extended: extended, log: log)
-        .address(of: PhysicalAddress(address), ExtendedAccess(.read, isPagingStructure: true))
+      return try tables(extended).structure(at: PhysicalAddress(address), .read)
     } catch {
-      throw .extended(error.fault, address: error.address, linear: nil, isFinal: false)
+      throw GuestFault(error, linear: nil, translation: [])
     }
   }
 
   /// Whether `size` bytes at `linear` may be accessed, both pages if there are two.
   func probe(_ linear: UInt64, size: UInt8, _ kind: AccessKind) throws(GuestFault) {
-    _ = try physical(linear, kind)
-    if linear & 0xFFF &+ UInt64(size) > 4096 { _ = try physical(wrapped(linear &+ UInt64(size) &- 1), kind) }
+    guard linear & 0xFFF &+ UInt64(size) > 4096 else {
+      _ = try place(linear, size, kind)
+      return
+    }
+    _ = try place(linear, 0, kind)
+    _ = try place(wrapped(linear &+ UInt64(size) &- 1), 0, kind)
+  }
+
+  /// Where the access of `size` bytes at `linear`, on one page, goes; a size of 0 is a part of a larger access. In the
+  /// place of the APIC-access page that may be the virtual-APIC page.
+  private func place(
+    _ linear: UInt64, _ size: UInt8, _ kind: AccessKind
+  ) throws(GuestFault) -> PhysicalAddress<L1> {
+    let address = try physical(linear, kind)
+    guard let apic, apic.accessPage == address.page else { return address }
+    let (offset, count) = (address.pageOffset, UInt64(size))
+    let isVirtualized =
+      kind == .write
+      ? apic.virtualized.includesWrite(at: offset, count: count)
+      : apic.virtualized.includesRead(at: offset, count: count)
+    guard isVirtualized else {
+      throw .apicAccess(
+        APICAccessQualification(
+          kind == .write ? .linearWrite : .linearRead, offset: UInt16(truncatingIfNeeded: offset)))
+    }
+    if kind == .write { guest.work.pointee.apicWrite = UInt16(truncatingIfNeeded: offset) }
+    return apic.virtualPage + offset
   }
 
   private func wrapped(_ linear: UInt64) -> UInt64 { is64Bit ? linear : linear & 0xFFFF_FFFF }
@@ -166,27 +213,32 @@ struct GuestAddressSpace {
   /// The `size` bytes (1, 2, 4 or 8) at `linear`.
   func load(_ linear: UInt64, size: UInt8) throws(GuestFault) -> UInt64 {
     guard linear & 0xFFF &+ UInt64(size) > 4096 else {
-      return load(at: try physical(linear, .read), size: size)
+      let value = load(at: try place(linear, size, .read), size: size)
+      if watchesData { guest.noteDataBreakpoints(linear, size: size, .read) }
+      return value
     }
     try probe(linear, size: size, .read)
     var value: UInt64 = 0
     for position in 0..<UInt64(size) {
-      let byte = load(at: try physical(wrapped(linear &+ position), .read), size: 1)
+      let byte = load(at: try place(wrapped(linear &+ position), 0, .read), size: 1)
       value |= byte << (position &* 8)
     }
+    if watchesData { guest.noteDataBreakpoints(linear, size: size, .read) }
     return value
   }
 
   /// Stores the low `size` bytes (1, 2, 4 or 8) of `value` at `linear`.
   func store(_ value: UInt64, at linear: UInt64, size: UInt8) throws(GuestFault) {
-    guard linear & 0xFFF &+ UInt64(size) > 4096 else {
-      return store(value, at: try physical(linear, .write), size: size)
+    if linear & 0xFFF &+ UInt64(size) > 4096 {
+      try probe(linear, size: size, .write)
+      for position in 0..<UInt64(size) {
+        let place = try place(wrapped(linear &+ position), 0, .write)
+        store(value >> (position &* 8), at: place, size: 1)
+      }
+    } else {
+      store(value, at: try place(linear, size, .write), size: size)
     }
-    try probe(linear, size: size, .write)
-    for position in 0..<UInt64(size) {
-      let place = try physical(wrapped(linear &+ position), .write)
-      store(value >> (position &* 8), at: place, size: 1)
-    }
+    if watchesData { guest.noteDataBreakpoints(linear, size: size, .write) }
   }
 
   private func load(at address: PhysicalAddress<L1>, size: UInt8) -> UInt64 {
@@ -269,6 +321,17 @@ struct GuestAddressSpace {
   }
 }
 
+extension GuestFault {
+  fileprivate init(
+    _ fault: L2StructureFault, linear: UInt64?, translation: EPTViolationQualification
+  ) {
+    self =
+      fault.isAPICAccess
+      ? .apicAccess(APICAccessQualification(.guestPhysicalDuringInstruction, offset: 0))
+      : .extended(fault.fault, address: fault.address, linear: linear, translation: translation)
+  }
+}
+
 extension RunningGuest {
   /// Has the next VM entry deliver the exception of `fault`; false if it is none.
   @discardableResult
@@ -278,7 +341,7 @@ extension RunningGuest {
     case .pageFault(let code, let linear):
       registers.pointee.cr2 = linear
       raise(.pageFault, errorCode: code)
-    case .extended, .noCode, .notEmulated: return false
+    case .extended, .apicAccess, .noCode, .notEmulated: return false
     }
     return true
   }

@@ -15,7 +15,7 @@ extension InstructionEmulator {
     guard isRepeated else { return try executeElement(mask) }
     var elements = 0
     while guest[.rcx] & mask != 0 {
-      if elements == Self.elementLimit {
+      if elements == Self.elementLimit || elements > 0 && guest.stopsBetweenElements {
         isUnfinished = true
         return
       }

@@ -28,7 +28,10 @@ struct InstructionEmulator {
   mutating func executeInstruction() throws(GuestFault) {
     instruction = try space.fetchInstruction()
     try execute()
-    guard !isUnfinished else { return }
+    guard !isUnfinished else {
+      if guest.stopsBetweenElements { guest.trapBetweenElements() }
+      return
+    }
     guest[.exitInstructionLength] = UInt64(instruction.length)
     guest.completeInstruction()
     if let target { guest[.guestRIP] = target }

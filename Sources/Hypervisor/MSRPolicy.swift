@@ -147,7 +147,8 @@ enum MSRPolicy {
 
   /// IA32_DEBUGCTL's BTF, and LBR, which is only kept: the machine has no last-branch MSRs to record into.
   enum DebugCtl {
-    static let supported: UInt64 = 1 << 1 | 1 << 0
+    static let branchTrapFlag: UInt64 = 1 << 1
+    static let supported: UInt64 = branchTrapFlag | 1 << 0
   }
 
   /// Whether bits 63:47 are all alike.

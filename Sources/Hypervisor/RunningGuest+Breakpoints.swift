@@ -1,3 +1,4 @@
+import Translation
 import VMX
 import X86
 
@@ -13,17 +14,32 @@ extension RunningGuest {
 
   /// The enabled I/O breakpoints that `access` meets.
   func portBreakpoints(_ access: IOQualification) -> DebugExceptionQualification {
+    guard visibleCR4.contains(.de) else { return [] }
+    return breakpoints(UInt64(access.port), size: access.size) { $0 == 2 }
+  }
+
+  /// Takes note of the data breakpoints that an emulated access of memory meets.
+  ///
+  /// Source: SDM volume 3, "Data Breakpoint".
+  func noteDataBreakpoints(_ linear: UInt64, size: UInt8, _ kind: AccessKind) {
+    let found = breakpoints(linear, size: size) { $0 == 3 || $0 == 1 && kind == .write }
+    work.pointee.breakpoints.formUnion(found)
+  }
+
+  /// The enabled breakpoints whose condition is one of those wanted, and which `size` bytes from `address` on meet.
+  private func breakpoints(
+    _ address: UInt64, size: UInt8, where isWanted: (UInt64) -> Bool
+  ) -> DebugExceptionQualification {
     let control = DR7(rawValue: vmcs[.guestDR7])
-    guard control.rawValue & 0xFF != 0, visibleCR4.contains(.de) else { return [] }
+    guard control.rawValue & 0xFF != 0 else { return [] }
     let addresses: [4 of UInt64] = [
       registers.pointee.dr0, registers.pointee.dr1, registers.pointee.dr2, registers.pointee.dr3,
     ]
     var found: DebugExceptionQualification = []
-    for number in UInt64(0)..<4 where control.enables(number) && control.condition(of: number) == 2 {
+    for number in UInt64(0)..<4 where control.enables(number) && isWanted(control.condition(of: number)) {
       let length = control.length(of: number)
       let start = addresses[Int(number)] & ~(length &- 1)
-      let port = UInt64(access.port)
-      guard port &- start < length || start &- port < UInt64(access.size) else { continue }
+      guard address &- start < length || start &- address < UInt64(size) else { continue }
       found.formUnion(DebugExceptionQualification(rawValue: 1 << number))
     }
     return found

@@ -163,7 +163,7 @@ extension RunningGuest {
         let entry = ram.memory.load(place, as: UInt64.self)
       else { return false }
       work.pointee.memoryAccesses &+= 1
-      let reserved: UInt64 = 0xFFF0_0000_0000_01E6
+      let reserved = 0x1E6 | AddressForm.bitsBeyond(physicalWidth: L1RAM.physicalAddressWidth)
       if entry & 1 != 0, entry & reserved != 0 { return false }
       self[fields[index]] = entry
     }

@@ -9,7 +9,8 @@ struct RunningGuest {
   let registers: UnsafeMutablePointer<RegisterFile>
   let work: UnsafeMutablePointer<HandlerWork>
 
-  /// The VMCS accesses and memory accesses of L0's own handlers.
+  /// The VMCS accesses and memory accesses of L0's own handlers, and what the instruction that they perform leaves to be
+  /// done behind it.
   struct HandlerWork {
     var vmcsReads: UInt64 = 0
     var vmcsWrites: UInt64 = 0
@@ -18,6 +19,12 @@ struct RunningGuest {
     var vmptrlds: UInt64 = 0
     var invepts: UInt64 = 0
     var invvpids: UInt64 = 0
+    /// The data breakpoints that it has met.
+    var breakpoints: DebugExceptionQualification = []
+    /// Where it has written in L2's virtual-APIC page, or ``noAPICWrite``.
+    var apicWrite = Self.noAPICWrite
+
+    static let noAPICWrite = UInt16.max
   }
 
   /// A field of the VMCS; each access counts as the VMREAD or VMWRITE that it is on a processor.
@@ -55,22 +62,32 @@ struct RunningGuest {
     if !state.isDisjoint(with: blocking) { vmcs.interruptibilityState = state.subtracting(blocking) }
     let flags = RFLAGS(rawValue: self[.guestRFLAGS])
     if flags.contains(.rf) { self[.guestRFLAGS] = flags.subtracting(.rf).rawValue }
-    if vmcs.primaryProcessorBasedControls.contains(.monitorTrapFlag) {
-      let pendingMTF = InterruptionInformation(vector: 0, kind: .otherEvent)
-      self[.entryInterruptionInformation] = UInt64(pendingMTF.rawValue)
-    }
-    if isSingleStepping { pendSingleStep() }
+    pendTraps()
   }
 
   /// Whether a single-step trap follows the instruction.
   var isSingleStepping: Bool {
     RFLAGS(rawValue: vmcs[.guestRFLAGS]).contains(.tf)
-      && vmcs[.guestDebugCtl] & MSRPolicy.DebugCtl.supported == 0
+      && vmcs[.guestDebugCtl] & MSRPolicy.DebugCtl.branchTrapFlag == 0
   }
 
-  private func pendSingleStep() {
-    let pending = DebugExceptionQualification(rawValue: self[.guestPendingDebugExceptions])
-    self[.guestPendingDebugExceptions] = pending.union(.bs).rawValue
+  /// Whether something follows each element of a repeated string instruction that has come so far: a single step, an MTF VM
+  /// exit, a data breakpoint that an element has met, or what a write to the virtual-APIC page asks for.
+  var stopsBetweenElements: Bool {
+    isSingleStepping || vmcs.primaryProcessorBasedControls.contains(.monitorTrapFlag)
+      || work.pointee.breakpoints != [] || work.pointee.apicWrite != HandlerWork.noAPICWrite
+  }
+
+  /// Makes pending what comes behind an instruction, or behind an element of a repeated one.
+  private func pendTraps() {
+    if vmcs.primaryProcessorBasedControls.contains(.monitorTrapFlag) {
+      let pendingMTF = InterruptionInformation(vector: 0, kind: .otherEvent)
+      self[.entryInterruptionInformation] = UInt64(pendingMTF.rawValue)
+    }
+    var found = work.pointee.breakpoints
+    if found != [] { found.insert(.enabledBreakpoint) }
+    if isSingleStepping { found.insert(.bs) }
+    if found != [] { self[.guestPendingDebugExceptions] |= found.rawValue }
   }
 
   /// A repeated string instruction has elements left when its trap comes: RF keeps its own breakpoint from coming again.
@@ -78,11 +95,12 @@ struct RunningGuest {
   /// Source: SDM volume 3, "Instruction-Breakpoint Exception Condition".
   func trapBetweenElements() {
     self[.guestRFLAGS] |= RFLAGS.rf.rawValue
-    if isSingleStepping { pendSingleStep() }
+    pendTraps()
   }
 
-  /// Has the next VM entry deliver `exception` at the instruction that exited.
+  /// Has the next VM entry deliver `exception` at the instruction that exited. It is a fault, whose handler finds RF set.
   func raise(_ exception: ExceptionVector, errorCode: UInt32 = 0) {
+    vmcs[.guestRFLAGS] |= RFLAGS.rf.rawValue
     let isProtected = CR0(rawValue: vmcs[.guestCR0]).contains(.pe)
     let hasErrorCode = exception.hasErrorCode && isProtected
     let information = InterruptionInformation(exception, hasErrorCode: hasErrorCode)

@@ -126,7 +126,8 @@ extension VirtualCPU {
     do throws(GuestFault) {
       result = try self.result(of: access)
     } catch {
-      return take(error)
+      take(error)
+      return
     }
     switch result {
     case .completed: guest.completeInstruction()

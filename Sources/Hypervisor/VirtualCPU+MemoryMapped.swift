@@ -9,7 +9,7 @@ extension VirtualCPU {
   var addressSpace: GuestAddressSpace {
     GuestAddressSpace(
       guest, ram: ram, board: devices.board, number: number, extended: vmx.extendedPagingOfL2,
-      log: vmx.isInL2 ? vmx.pageModificationLog : nil)
+      log: vmx.isInL2 ? vmx.pageModificationLog : nil, apic: vmx.apicPagesOfL2)
   }
 
   /// The guest met an address where ept01 maps nothing.
@@ -28,6 +28,7 @@ extension VirtualCPU {
     var emulator = InstructionEmulator(addressSpace)
     do throws(GuestFault) {
       try emulator.executeInstruction()
+      emulateAPICWrite()
     } catch {
       take(error, address, emulator)
     }
@@ -35,10 +36,8 @@ extension VirtualCPU {
   }
 
   private mutating func take(_ fault: GuestFault, _ address: UInt64, _ emulator: InstructionEmulator) {
-    guard !guest.raise(fault) else { return }
+    guard !take(fault) else { return }
     switch fault {
-    case .extended(let fault, let address, let linear, let isFinal):
-      reflect(vmx.extendedFault(fault, at: address, linear: linear, isFinal: isFinal))
     case .noCode(let place): outcome = outsideMemory(place.rawValue)
     case .notEmulated where beginDeviceStep(emulator.instruction): break
     default:

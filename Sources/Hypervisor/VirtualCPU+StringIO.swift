@@ -14,10 +14,10 @@ extension VirtualCPU {
     var operation = StringOperation(access, of: guest)
     let space = addressSpace
     var moved: UInt64 = 0
-    // A trap behind each element: of a single step, and of an I/O breakpoint.
-    let isTrapped = guest.isSingleStepping || guest.portBreakpoints(access) != []
-    let limit = isTrapped ? 1 : Self.elementLimit
-    while operation.remaining > 0, moved < limit {
+    let hasPortBreakpoint = guest.portBreakpoints(access) != []
+    while operation.remaining > 0, moved < Self.elementLimit {
+      // A trap comes behind each element.
+      if moved > 0, hasPortBreakpoint || guest.stopsBetweenElements { break }
       do throws(GuestFault) {
         try move(operation, access, space)
       } catch {
@@ -32,10 +32,11 @@ extension VirtualCPU {
     if moved > 0 { guest.notePortBreakpoints(access) }
     if operation.remaining == 0 {
       guest.completeInstruction()
-    } else if isTrapped {
+    } else if hasPortBreakpoint || guest.stopsBetweenElements {
       guest.trapBetweenElements()
     }
     // With elements left RIP stays, and the instruction exits again.
+    emulateAPICWrite()
   }
 
   /// Moves one element between the port and memory; a port is not read for what cannot be stored.
@@ -43,35 +44,51 @@ extension VirtualCPU {
     _ operation: StringOperation, _ access: IOQualification, _ space: GuestAddressSpace
   ) throws(GuestFault) {
     let ports = devices.board.ports
+    let linear = try space.linear(
+      operation.segment, operation.index, size: UInt64(access.size), access.isIn ? .write : .read)
     guard access.isIn else {
-      let value = try space.load(operation.linear, size: access.size)
+      let value = try space.load(linear, size: access.size)
       ports.write(UInt32(truncatingIfNeeded: value), to: access.port, size: access.size)
       return
     }
-    try space.probe(operation.linear, size: access.size, .write)
+    try space.probe(linear, size: access.size, .write)
     let value = ports.read(access.port, size: access.size)
-    try space.store(UInt64(value), at: operation.linear, size: access.size)
+    try space.store(UInt64(value), at: linear, size: access.size)
   }
 
-  /// Gives the guest the exception of `fault`, or L1 the exit.
-  mutating func take(_ fault: GuestFault) {
-    guard !guest.raise(fault), case .extended(let fault, let address, let linear, let isFinal) = fault else {
-      return
+  /// Gives the guest the exception of `fault`, or L1 the exit; false if it is neither.
+  @discardableResult
+  mutating func take(_ fault: GuestFault) -> Bool {
+    switch fault {
+    case .extended(let fault, let address, let linear, let translation):
+      let exit = vmx.extendedFault(fault, at: address, linear: linear, translation: translation)
+      if let exit { reflect(exit) }
+    case .apicAccess(let access): reflect(vmx.apicAccess(access))
+    default: return guest.raise(fault)
     }
-    reflect(vmx.extendedFault(fault, at: address, linear: linear, isFinal: isFinal))
+    return true
+  }
+
+  /// Does what follows an instruction that has written to L2's virtual-APIC page.
+  mutating func emulateAPICWrite() {
+    let offset = work.pointee.apicWrite
+    guard offset != RunningGuest.HandlerWork.noAPICWrite, vmx.isInL2 else { return }
+    if let exit = vmx.emulateAPICWrite(at: UInt64(offset)) { reflect(exit) }
   }
 }
 
 /// The registers of a string instruction: which element is next, and how many there are.
 struct StringOperation {
+  /// The segment of the memory operand: ES for INS.
+  let segment: SegmentRegister
   /// RSI for OUTS, RDI for INS.
   private let indexRegister: GeneralRegister
   private let isREP: Bool
   /// The bits of the index and count registers that the address size uses.
   private let mask: UInt64
   private let step: UInt64
-  private let base: UInt64
-  private var index: UInt64
+  /// The offset of the next element.
+  private(set) var index: UInt64
   private(set) var remaining: UInt64
 
   init(_ access: IOQualification, of guest: RunningGuest) {
@@ -82,17 +99,14 @@ struct StringOperation {
     case 4: mask = 0xFFFF_FFFF
     default: mask = .max
     }
+    segment = access.isIn ? .es : information.segment
     indexRegister = access.isIn ? .rdi : .rsi
     isREP = access.isREP
     index = guest[indexRegister] & mask
-    base = guest[.guestLinearAddress] &- index
     remaining = isREP ? guest[.rcx] & mask : 1
     let size = UInt64(access.size)
     step = RFLAGS(rawValue: guest[.guestRFLAGS]).contains(.df) ? 0 &- size : size
   }
-
-  /// The linear address of the next element.
-  var linear: UInt64 { base &+ index }
 
   mutating func advance() {
     index = (index &+ step) & mask

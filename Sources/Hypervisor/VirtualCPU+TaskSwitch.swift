@@ -46,7 +46,7 @@ extension GuestFault {
     switch self {
     case .exception(let vector, _): vector.exceptionClass
     case .pageFault: .pageFault
-    case .extended, .noCode, .notEmulated: .benign
+    case .extended, .apicAccess, .noCode, .notEmulated: .benign
     }
   }
 }

@@ -145,13 +145,12 @@ extension VirtualCPU {
 
   // MARK: MONITOR and MWAIT
 
-  /// MONITOR: L0 remembers what the line holds. In L2 it does nothing, and MWAIT ends at once.
+  /// MONITOR: L0 remembers what the line holds. In L2 it only reads it, and MWAIT ends at once.
   ///
   /// Source: SDM volume 2, "MONITOR—Set Up Monitor Address".
   mutating func emulateMONITOR() {
     let guest = guest
     guard miscEnable.contains(.monitor) else { return guest.raise(.invalidOpcode) }
-    guard !vmx.isInL2 else { return guest.completeInstruction() }
     guard guest[.rcx] & 0xFFFF_FFFF == 0 else { return guest.raise(.generalProtection) }
     do throws(GuestFault) {
       let space = addressSpace
@@ -159,10 +158,10 @@ extension VirtualCPU {
       let linear = try space.linear(
         instruction.address.segment, guest[.rax] & space.mask(instruction.addressSize), size: 1, .read)
       let address = try space.physical(linear, .read)
-      monitor = line(at: PhysicalAddress(address.rawValue & ~(MonitoredLine.size &- 1)))
+      if !vmx.isInL2 { monitor = line(at: PhysicalAddress(address.rawValue & ~(MonitoredLine.size &- 1))) }
       guest.completeInstruction()
     } catch {
-      guest.raise(error)
+      take(error)
     }
   }
 

@@ -300,11 +300,14 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     case .keptByL0(.externalInterrupt): return takeInterruptExit()
     case .keptByL0(.nonMaskableInterrupt): return takeNMIExit()
     case .keptByL0(let handler):
+      let pageFaultAddress = registers.pointee.cr2
       handle(handler, reason)
       // An exception of an instruction that L0 has emulated for L2 may be one that L1 wants to see.
       guard handler == .emulation || handler == .memoryOfL1, reason.basic != .exceptionOrNMI,
         let exit = vmx.interceptedException()
       else { return wasInL2 && !vmx.isInL2 ? .l1 : .l0 }
+      // A page fault that exits does not change CR2 (SDM volume 3, "Architectural State Before a VM Exit").
+      registers.pointee.cr2 = pageFaultAddress
       reflect(exit)
       return .l1
     }

@@ -54,6 +54,8 @@ package struct L1PageTables<Memory: L1Memory>: PagingStructures {
 package struct L2StructureFault: Error {
   package var fault: ExtendedFault
   package var address: PhysicalAddress<L2>
+  /// Whether it is no fault of ept12 but an access to the APIC-access page.
+  package var isAPICAccess = false
 }
 
 /// L2's memory as a walk of L2's page tables reads it: through ept12.
@@ -64,23 +66,42 @@ package struct L2PageTables<Memory: L1Memory>: PagingStructures {
   let memory: Memory
   let extended: ExtendedPaging
   let log: PageModificationLog<Memory>?
+  let apicAccessPage: PhysicalAddress<L1>?
 
-  package init(memory: Memory, extended: ExtendedPaging, log: PageModificationLog<Memory>? = nil) {
+  package init(
+    memory: Memory, extended: ExtendedPaging, log: PageModificationLog<Memory>? = nil,
+    apicAccessPage: PhysicalAddress<L1>? = nil
+  ) {
     self.memory = memory
     self.extended = extended
     self.log = log
+    self.apicAccessPage = apicAccessPage
   }
 
   package func load(_ address: PhysicalAddress<L2>) throws(L2StructureFault) -> UInt64 {
-    let place = try self.address(of: address, ExtendedAccess(.read, isPagingStructure: true))
+    let place = try structure(at: address, .read)
     return memory.word(at: place) ?? .max
   }
 
   package func setFlags(_ flags: UInt16, at address: PhysicalAddress<L2>) throws(L2StructureFault) {
-    let place = try self.address(of: address, ExtendedAccess(.write, isPagingStructure: true))
+    let place = try structure(at: address, .write)
     guard let bytes = memory.pointer(to: place, count: 2) else { return }
     bytes.storeBytes(of: bytes.loadUnaligned(as: UInt16.self) | flags, as: UInt16.self)
     memory.noteWrite(place, count: 2)
+  }
+
+  /// The L1-physical address of an entry of L2's paging structures. On the APIC-access page the access, which is a
+  /// guest-physical one, causes a VM exit.
+  ///
+  /// Source: SDM volume 3, "APIC Accesses Not Directly Resulting From Linear Addresses".
+  package func structure(
+    at address: PhysicalAddress<L2>, _ kind: AccessKind
+  ) throws(L2StructureFault) -> PhysicalAddress<L1> {
+    let place = try self.address(of: address, ExtendedAccess(kind, isPagingStructure: true))
+    guard apicAccessPage == nil || apicAccessPage != place.page else {
+      throw L2StructureFault(fault: .misconfiguration, address: address, isAPICAccess: true)
+    }
+    return place
   }
 
   /// The L1-physical address that ept12 gives `address`.

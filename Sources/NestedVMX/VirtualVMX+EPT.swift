@@ -55,7 +55,8 @@ extension VirtualVMX {
       }
       let outcome = Self.outcome(of: error, qualification)
       if case .forL1(.eptViolation, let qualification) = outcome,
-        convertsToException(guest, qualification: qualification)
+        convertsToException(
+          guest, linear: vmcs02[.guestLinearAddress], qualification: qualification)
       {
         return .exception
       }

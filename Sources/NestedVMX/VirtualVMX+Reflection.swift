@@ -64,33 +64,11 @@ extension VirtualVMX {
     vmcs02[.exitInterruptionErrorCode] = event.hasErrorCode ? vmcs02[.entryExceptionErrorCode] : 0
     guard wantsException() else { return nil }
     vmcs02.entryInterruptionInformation = .none
-    var exit = ExitInformation(lastExitOf: vmcs02)
-    exit.reason = ExitReasonField(.exceptionOrNMI)
-    exit.qualification = event.vector == ExceptionVector.pageFault.rawValue ? registers.pointee.cr2 : 0
-    return exit
-  }
-
-  /// The exit that L1 gets for an access of L2 that L0 emulates and ept12 does not allow at `address`; `linear` is its
-  /// linear address, if it has one.
-  public func extendedFault(
-    _ fault: ExtendedFault, at address: PhysicalAddress<L2>, linear: UInt64?, isFinal: Bool
-  ) -> ExitInformation {
-    var exit = ExitInformation(lastExitOf: vmcs02)
-    exit.guestPhysicalAddress = address.rawValue
-    exit.guestLinearAddress = linear ?? 0
-    switch fault {
-    case .violation(let bits):
-      exit.reason = ExitReasonField(.eptViolation)
-      let translation: EPTViolationQualification =
-        linear == nil ? [] : isFinal ? [.linearAddressValid, .finalTranslation] : .linearAddressValid
-      exit.qualification = bits | translation.rawValue
-    case .misconfiguration:
-      exit.reason = ExitReasonField(.eptMisconfiguration)
-      exit.qualification = 0
-    case .logFull:
-      exit.reason = ExitReasonField(.pageModificationLogFull)
-      exit.qualification = 0
-    }
+    var exit = ExitInformation(
+      .exceptionOrNMI,
+      qualification: event.vector == ExceptionVector.pageFault.rawValue ? registers.pointee.cr2 : 0)
+    exit.interruption = event
+    exit.interruptionErrorCode = vmcs02[.exitInterruptionErrorCode]
     return exit
   }
 

@@ -96,7 +96,7 @@ extension VirtualVMX {
   }
 
   /// The 32-bit register at `offset` in L2's virtual-APIC page.
-  private func virtualAPICRegister(_ offset: UInt64) -> UnsafeMutableRawPointer? {
+  func virtualAPICRegister(_ offset: UInt64) -> UnsafeMutableRawPointer? {
     let page = PhysicalAddress<L1>(vmcs12Region[.virtualAPICAddress])
     if let bytes = memory.pointer(to: page + offset, count: 4) { return bytes }
     return ownPages.virtualAPIC.bytes + Int(truncatingIfNeeded: offset & 0xFFC)

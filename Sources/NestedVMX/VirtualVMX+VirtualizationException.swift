@@ -18,16 +18,16 @@ enum VirtualizationExceptionArea {
 
 /// Virtualization exceptions of L2, which L0 delivers as it walks ept12.
 extension VirtualVMX {
-  /// Turns an EPT violation of ept12 by L2 at `guest` into a #VE, if L1 wants that: the information is saved, and the
+  /// Turns an EPT violation of ept12 by L2 at `guest`, of an access to `linear`, into a #VE, if L1 wants that: the information is saved, and the
   /// exception will be delivered at the next VM entry. False if the violation is a VM exit.
   ///
   /// Source: SDM volume 3, "Convertible EPT Violations" and "Virtualization Exceptions".
   mutating func convertsToException(
-    _ guest: PhysicalAddress<L2>, qualification: UInt64
+    _ guest: PhysicalAddress<L2>, linear: UInt64, qualification: UInt64
   ) -> Bool {
     guard vmcs12Region.effectiveSecondaryControls.contains(.eptViolationVE),
       CR0(rawValue: vmcs02[.guestCR0]).contains(.pe), !vmcs02.idtVectoringInformation.isValid,
-      isConvertible(guest), saveException(guest, qualification: qualification)
+      isConvertible(guest), saveException(guest, linear: linear, qualification: qualification)
     else { return false }
     vmcs02.entryInterruptionInformation = InterruptionInformation(.virtualization, hasErrorCode: false)
     work.vmcsReads &+= 2
@@ -44,7 +44,9 @@ extension VirtualVMX {
   }
 
   /// Fills the information area; false if L1 has no memory there, or software has not yet dealt with the last one.
-  private mutating func saveException(_ guest: PhysicalAddress<L2>, qualification: UInt64) -> Bool {
+  private mutating func saveException(
+    _ guest: PhysicalAddress<L2>, linear: UInt64, qualification: UInt64
+  ) -> Bool {
     typealias Area = VirtualizationExceptionArea
     let address = PhysicalAddress<L1>(vmcs12Region[.virtualizationExceptionInformationAddress])
     guard let area = memory.pointer(to: address, count: Area.size),
@@ -54,8 +56,7 @@ extension VirtualVMX {
       of: UInt32(ExitReason.eptViolation.rawValue), toByteOffset: Area.reason, as: UInt32.self)
     area.storeBytes(of: .max, toByteOffset: Area.guard32, as: UInt32.self)
     area.storeBytes(of: qualification, toByteOffset: Area.qualification, as: UInt64.self)
-    area.storeBytes(
-      of: vmcs02[.guestLinearAddress], toByteOffset: Area.guestLinearAddress, as: UInt64.self)
+    area.storeBytes(of: linear, toByteOffset: Area.guestLinearAddress, as: UInt64.self)
     area.storeBytes(of: guest.rawValue, toByteOffset: Area.guestPhysicalAddress, as: UInt64.self)
     area.storeBytes(
       of: UInt16(truncatingIfNeeded: vmcs12Region[.eptpIndex]), toByteOffset: Area.eptpIndex, as: UInt16.self)

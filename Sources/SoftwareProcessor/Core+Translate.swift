@@ -163,7 +163,11 @@ extension Core {
     case .violation(let bits):
       var qualification = EPTViolationQualification(rawValue: bits)
       if linear != nil { qualification.insert(.linearAddressValid) }
-      if let final { qualification.formUnion(Self.finalTranslation(final)) }
+      if let final {
+        qualification.formUnion(
+          .translation(
+            isUser: final.isUser, isWritable: final.isWritable, isExecutable: final.isExecutable))
+      }
       _ = vmExit(.eptViolation, qualification: qualification.rawValue)
       cpu.pointee.pending.guestLinearAddress = linear ?? 0
       // An EPT violation invalidates the mapping that caused it (SDM volume 3, "Operations that Invalidate Cached
@@ -175,17 +179,6 @@ extension Core {
     cpu.pointee.pending.savesResumeFlag = true
     cpu.pointee.pending.instructionLength = 0
     return .vmExit
-  }
-}
-
-extension Core {
-  /// The advanced VM-exit information for an EPT violation by an access to the translation `mapping`.
-  private static func finalTranslation(_ mapping: LinearMapping<CurrentGuest>) -> EPTViolationQualification {
-    var bits: EPTViolationQualification = .finalTranslation
-    if mapping.isUser { bits.insert(.userLinearAddress) }
-    if mapping.isWritable { bits.insert(.writableLinearAddress) }
-    if !mapping.isExecutable { bits.insert(.executeDisabledLinearAddress) }
-    return bits
   }
 }
 

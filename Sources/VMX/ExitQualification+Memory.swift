@@ -42,6 +42,21 @@ public struct EPTViolationQualification: OptionSet, Hashable, Sendable {
   /// The access was asynchronous to instruction execution.
   @inlinable public static var asynchronous: Self { Self(rawValue: 1 << 16) }
 
+  /// What an access to the translation of a linear address adds, by the permissions that paging gives the address.
+  @inlinable
+  public static func translation(isUser: Bool, isWritable: Bool, isExecutable: Bool) -> Self {
+    var bits: Self = [.linearAddressValid, .finalTranslation]
+    if isUser { bits.insert(.userLinearAddress) }
+    if isWritable { bits.insert(.writableLinearAddress) }
+    if !isExecutable { bits.insert(.executeDisabledLinearAddress) }
+    return bits
+  }
+
+  /// The advanced VM-exit information.
+  @inlinable public static var advanced: Self {
+    [.userLinearAddress, .writableLinearAddress, .executeDisabledLinearAddress]
+  }
+
   /// The three access bits.
   @inlinable public static var accesses: Self { [.read, .write, .fetch] }
 

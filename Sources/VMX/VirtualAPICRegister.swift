@@ -19,6 +19,63 @@ public enum VirtualAPICRegister {
   }
 }
 
+/// Which accesses of a guest to the APIC-access page go to the virtual-APIC page; every other one causes a VM exit.
+///
+/// Source: SDM volume 3, "Virtualizing Reads from the APIC-Access Page" and "Virtualizing Writes to the APIC-Access Page".
+public struct VirtualizedAPICAccesses: Sendable {
+  public var usesTPRShadow: Bool
+  public var virtualizesRegisters: Bool
+  public var deliversInterrupts: Bool
+
+  @inlinable
+  public init(_ primary: PrimaryProcessorBasedControls, _ secondary: SecondaryProcessorBasedControls) {
+    usesTPRShadow = primary.contains(.useTPRShadow)
+    virtualizesRegisters = secondary.contains(.apicRegisterVirtualization)
+    deliversInterrupts = secondary.contains(.virtualInterruptDelivery)
+  }
+
+  /// Whether a read of `count` bytes at `offset` is virtualized.
+  public func includesRead(at offset: UInt64, count: UInt64) -> Bool {
+    guard usesTPRShadow, Self.isInOneRegister(offset, count) else { return false }
+    guard virtualizesRegisters else { return offset == VirtualAPICRegister.taskPriority }
+    return Self.readable >> (offset >> 4) & 1 != 0
+  }
+
+  /// Whether a write of `count` bytes at `offset` is virtualized.
+  public func includesWrite(at offset: UInt64, count: UInt64) -> Bool {
+    guard usesTPRShadow, Self.isInOneRegister(offset, count) else { return false }
+    if virtualizesRegisters { return Self.writable >> (offset >> 4) & 1 != 0 }
+    switch offset {
+    case VirtualAPICRegister.taskPriority: return true
+    case VirtualAPICRegister.endOfInterrupt, VirtualAPICRegister.interruptCommandLow:
+      return deliversInterrupts
+    default: return false
+    }
+  }
+
+  /// Whether the access lies within the low 4 of 16 bytes that are aligned.
+  private static func isInOneRegister(_ offset: UInt64, _ count: UInt64) -> Bool {
+    count > 0 && count <= 4 && offset & 0xF &+ count <= 4
+  }
+
+  /// The registers that "APIC-register virtualization" lets a guest read, by bits 9:4 of their offsets: all but the
+  /// arbitration and processor priority, the remote read, the CMCI's and the timer's current count.
+  private static let readable: UInt64 =
+    writable | bits(0x030...0x030) | bits(0x100...0x170) | bits(0x180...0x1F0) | bits(0x200...0x270)
+
+  /// Those that it lets a guest write.
+  private static let writable: UInt64 =
+    bits(0x020...0x020) | bits(0x080...0x080) | bits(0x0B0...0x0B0) | bits(0x0D0...0x0F0)
+    | bits(0x280...0x280)
+    | bits(0x300...0x310) | bits(0x320...0x370) | bits(0x380...0x380) | bits(0x3E0...0x3E0)
+
+  private static func bits(_ offsets: ClosedRange<UInt64>) -> UInt64 {
+    var set: UInt64 = 0
+    for number in offsets.lowerBound >> 4...offsets.upperBound >> 4 { set |= 1 << number }
+    return set
+  }
+}
+
 /// The interrupt-command value that a guest writes, as far as a self-IPI is recognised by it.
 ///
 /// Source: SDM volume 3, "APIC-Write Emulation".

@@ -126,6 +126,8 @@ package final class DirectedProcessor: VMXProcessor {
     let count = min(l1Memory[RigPlace.exitCount] & 0xFFFF_FFFF, 16)
     for number in 0..<count { report.exits.append(RigExit(l1Memory, at: RigPlace.exits + number * 128)) }
     report.abortIndicator = l1Memory.vmcs12.abortIndicator
+    report.flags = RFLAGS(rawValue: l1Memory.vmcs12[.guestRFLAGS])
+    report.pageFaultAddress = registers.pointee.cr2
     let refused = l1Memory[RigPlace.refusedField]
     if refused != 0 { report.refusedField = refused }
     guard l1Memory[RigPlace.failed] & 1 != 0 else { return }

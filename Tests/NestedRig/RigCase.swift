@@ -13,6 +13,8 @@ package struct RigCase: Sendable {
   package var exitLimit: UInt64
   /// Whether L1 writes the VMCS by VMWRITE, else it finds it in its region.
   package var isWritten: Bool
+  /// Where in L1's memory the test looks when L1 is done.
+  package var watched: [UInt64] = []
 
   package init(
     _ name: String, exitLimit: UInt64 = 1, isWritten: Bool = false,
@@ -32,6 +34,8 @@ package struct RigResult: Sendable {
   package var report: RigReport
   /// How the machine's run ended, if the case ended it.
   package var end: RunOutcome?
+  /// The eight bytes at each address of ``RigCase/watched``, if L1 came to its end.
+  package var watched: [UInt64] = []
 
   /// The reason of the first exit that L1 saw.
   package var reason: ExitReason? { report.exits.first?.reason.basic }
@@ -91,7 +95,9 @@ private final class CaseScript: RigScript {
   }
 
   func finish(_ report: RigReport, _ memory: RigMemory) {
-    results.append(RigResult(report: report))
+    var result = RigResult(report: report)
+    if results.count < cases.count { result.watched = cases[results.count].watched.map { memory[$0] } }
+    results.append(result)
   }
 }
 

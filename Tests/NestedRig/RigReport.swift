@@ -57,6 +57,10 @@ package struct RigReport: Sendable {
   package var abortIndicator: UInt32 = 0
   /// What the processor had against vmcs02, although L0 had accepted vmcs12.
   package var refusals: [String] = []
+  /// RFLAGS of L2 as L1 finds it in its VMCS, once it has cleared that.
+  package var flags: RFLAGS = []
+  /// CR2 at the end; the rig's L1 leaves it as its last VM exit did.
+  package var pageFaultAddress: UInt64 = 0
 
   package init() {}
 }
