@@ -1,4 +1,5 @@
 import NestedVMX
+import Platform
 import Processor
 import VMX
 import X86
@@ -11,15 +12,16 @@ extension VirtualCPU {
   private static var elementLimit: UInt64 { 4096 }
 
   mutating func emulateStringIO(_ access: IOQualification) {
+    // Asked once, for each question copies the virtual CPU.
+    let (guest, ports, space) = (guest, devices.board.ports, addressSpace)
     var operation = StringOperation(access, of: guest)
-    let space = addressSpace
     var moved: UInt64 = 0
     let hasPortBreakpoint = guest.portBreakpoints(access) != []
     while operation.remaining > 0, moved < Self.elementLimit {
       // A trap comes behind each element.
       if moved > 0, hasPortBreakpoint || guest.stopsBetweenElements { break }
       do throws(GuestFault) {
-        try move(operation, access, space)
+        try operation.move(access, ports, space)
       } catch {
         operation.writeBack(to: guest)
         take(error)
@@ -37,23 +39,6 @@ extension VirtualCPU {
     }
     // With elements left RIP stays, and the instruction exits again.
     emulateAPICWrite()
-  }
-
-  /// Moves one element between the port and memory; a port is not read for what cannot be stored.
-  private func move(
-    _ operation: StringOperation, _ access: IOQualification, _ space: GuestAddressSpace
-  ) throws(GuestFault) {
-    let ports = devices.board.ports
-    let linear = try space.linear(
-      operation.segment, operation.index, size: UInt64(access.size), access.isIn ? .write : .read)
-    guard access.isIn else {
-      let value = try space.load(linear, size: access.size)
-      ports.write(UInt32(truncatingIfNeeded: value), to: access.port, size: access.size)
-      return
-    }
-    try space.probe(linear, size: access.size, .write)
-    let value = ports.read(access.port, size: access.size)
-    try space.store(UInt64(value), at: linear, size: access.size)
   }
 
   /// Gives the guest the exception of `fault`, or L1 the exit; false if it is neither.
@@ -106,6 +91,20 @@ struct StringOperation {
     remaining = isREP ? guest[.rcx] & mask : 1
     let size = UInt64(access.size)
     step = RFLAGS(rawValue: guest[.guestRFLAGS]).contains(.df) ? 0 &- size : size
+  }
+
+  /// Moves one element between the port and memory; a port is not read for what cannot be stored.
+  func move(_ access: IOQualification, _ ports: PortBus, _ space: GuestAddressSpace) throws(GuestFault) {
+    let linear = try space.linear(
+      segment, index, size: UInt64(access.size), access.isIn ? .write : .read)
+    guard access.isIn else {
+      let value = try space.load(linear, size: access.size)
+      ports.write(UInt32(truncatingIfNeeded: value), to: access.port, size: access.size)
+      return
+    }
+    try space.probe(linear, size: access.size, .write)
+    let value = ports.read(access.port, size: access.size)
+    try space.store(UInt64(value), at: linear, size: access.size)
   }
 
   mutating func advance() {
