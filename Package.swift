@@ -77,7 +77,7 @@ let rooms: [Room] = [
     // Images is a link to Guests/Images: the program carries its guests, wherever it is run from.
     // CostTables likewise to Experiments/CostTables.
     exclude: ["Images/SHA256SUMS", "CostTables/README.md"],
-    resources: [.embedInCode("Images/minimal.elf"), .embedInCode("Images/minimal-broken.elf")]
+    resources: ["minimal", "minimal-broken", "carrier"].map { .embedInCode("Images/\($0).elf") }
       + [
         "reference", "paxville", "woodcrest", "harpertown", "nehalem", "sandybridge", "haswell", "skylake",
         "icelake",

@@ -1,5 +1,6 @@
-// The three ways into a guest image, and the way from each of them to `guest_main(commandLine)` in 64-bit mode
-// with interrupts off, our own GDT and TSS, and paging that maps the first 4 GiB to themselves.
+// The three ways into a guest image, and the way from each of them to `guest_main(commandLine, startInfo, multiboot)` in
+// 64-bit mode with interrupts off, our own GDT and TSS, and paging that maps the first 4 GiB to themselves. `startInfo` is
+// the hvm_start_info, `multiboot` the Multiboot information; what the loader did not pass is 0.
 
 #define MULTIBOOT_HEADER_MAGIC 0x1BADB002
 #define MULTIBOOT_ADDRESS_FIELDS (1 << 16)
@@ -45,6 +46,8 @@ multiboot_header:
   .code32
 start_multiboot:
   xorl %edi, %edi
+  xorl %esi, %esi
+  movl %ebx, %ebp
   testl $MULTIBOOT_INFO_HAS_COMMAND_LINE, (%ebx)
   jz enter_long_mode
   movl MULTIBOOT_INFO_COMMAND_LINE(%ebx), %edi
@@ -53,8 +56,10 @@ start_multiboot:
 // 32-bit protected mode without paging, EBX = hvm_start_info.
 start_pvh:
   movl START_INFO_COMMAND_LINE(%ebx), %edi
+  movl %ebx, %esi
+  xorl %ebp, %ebp
 
-// EDI = command line or 0.
+// EDI = command line or 0, ESI = hvm_start_info or 0, EBP = Multiboot information or 0.
 enter_long_mode:
   cli
   // One PML4 entry, four PDPT entries, 4 x 512 large pages.
@@ -89,13 +94,18 @@ enter_long_mode:
 
   .code64
 start_long_mode:
-  movl %edi, %edi // The upper half is undefined after the change of mode.
+  // The upper halves are undefined after the change of mode.
+  movl %edi, %edi
+  movl %esi, %esi
+  movl %ebp, %edx
   jmp start_with_stack
 
 // 64-bit mode with identity-mapped paging, which stays in use; RDI = hvm_start_info or 0.
   .globl start64
 start64:
   cli
+  movq %rdi, %rsi
+  xorl %edx, %edx
   testq %rdi, %rdi
   jz 1f
   movq START_INFO_COMMAND_LINE(%rdi), %rdi
@@ -150,7 +160,7 @@ boot_pdpt:
   .skip 4096
 boot_pds:
   .skip 4 * 4096
-  .skip 4 * 4096
+  .skip 16 * 4096
   .globl boot_stack_top
 boot_stack_top:
   .balign 16

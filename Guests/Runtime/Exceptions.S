@@ -20,11 +20,73 @@ exception_common:
   popq %rdi
   popq %rsi
   movq (%rsp), %rdx
+  movq fault_continues_at, %rax
+  testq %rax, %rax
+  jnz 1f
   andq $-16, %rsp
   call exception_raised
+
+// An instruction that was tried only: its function goes on where it says that the instruction faulted.
+1:
+  movq %rax, (%rsp)
+  movq $0, fault_continues_at
+  iretq
+
+// TRY instruction, label: goes on at the label if the instruction faults.
+  .macro TRY instruction:req, faulted:req
+  movq $\faulted, fault_continues_at
+  \instruction
+  movq $0, fault_continues_at
+  .endm
+
+  .section .text.try_rdmsr, "ax"
+  .globl try_rdmsr
+try_rdmsr: // EDI = index, RSI = where to
+  movl %edi, %ecx
+  TRY rdmsr, 1f
+  shlq $32, %rdx
+  orq %rdx, %rax
+  movq %rax, (%rsi)
+  movl $1, %eax
+  ret
+1:
+  xorl %eax, %eax
+  ret
+
+  .section .text.try_wrmsr, "ax"
+  .globl try_wrmsr
+try_wrmsr: // EDI = index, RSI = value
+  movl %edi, %ecx
+  movl %esi, %eax
+  movq %rsi, %rdx
+  shrq $32, %rdx
+  TRY wrmsr, 1f
+  movl $1, %eax
+  ret
+1:
+  xorl %eax, %eax
+  ret
+
+  .section .text.try_xsetbv, "ax"
+  .globl try_xsetbv
+try_xsetbv: // EDI = index, RSI = value
+  movl %edi, %ecx
+  movl %esi, %eax
+  movq %rsi, %rdx
+  shrq $32, %rdx
+  TRY xsetbv, 1f
+  movl $1, %eax
+  ret
+1:
+  xorl %eax, %eax
+  ret
 
   .bss
   .balign 16
   .globl idt
 idt:
   .skip 32 * 16
+  // Where to go on after an exception, or 0.
+  .balign 8
+fault_continues_at:
+  .skip 8

@@ -9,3 +9,10 @@ extension UnsafeMutablePointer {
   /// The physical address of the memory behind this pointer.
   var physical: UInt64 { UInt64(UInt(bitPattern: self)) }
 }
+
+extension UnsafeMutableRawPointer {
+  init(physical address: UInt64) {
+    // As above: never 0.
+    self = Self(bitPattern: UInt(address)).unsafelyUnwrapped
+  }
+}

@@ -1,3 +1,4 @@
+import CHypervisor
 import CInstructions
 import CMinimal
 import VMX
@@ -30,7 +31,8 @@ struct GuestHypervisor {
     L2Controls(
       capabilities: capabilities, mistake: options.mistake, exitsByInterrupts: timer != nil
     ).write(eptPointer: addressSpace.pointer, &pages)
-    L1State.write(options.mistake)
+    HostState.write()
+    if options.mistake == .hostCR4 { vmwrite(.hostCR4, 0) }
     L2State.write(options.mistake)
     registers.rdi = options.workload.rawValue
     registers.rsi = options.iterations
@@ -41,7 +43,7 @@ struct GuestHypervisor {
     var isLaunched = false
     if iterations != 0 { timer?.arm() }
     while true {
-      if enter_l2(&registers, isLaunched) { vmxFailed(isLaunched ? "VMRESUME" : "VMLAUNCH") }
+      if enter_guest(&registers, isLaunched) { vmxFailed(isLaunched ? "VMRESUME" : "VMLAUNCH") }
       isLaunched = true
       let exit = L2Exit.last()
       if exit.reason == ExitReasonField(.vmcall) && registers.rax == Hypercall.done {

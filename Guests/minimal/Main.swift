@@ -19,7 +19,7 @@ func guestMain(commandLine: UnsafePointer<UInt8>?) -> Never {
   }
 
   var pages = L1Pages()
-  let capabilities = VMXOperation.enter(&pages)
+  let capabilities = VMXOperation.enter(region: pages.take())
   var hypervisor = GuestHypervisor(options, capabilities, &pages)
   let checksum = hypervisor.run()
   VMXOperation.leave()

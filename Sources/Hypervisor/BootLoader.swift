@@ -93,5 +93,5 @@ struct BootLoader {
 
 extension GuestImage {
   /// The last component of its name.
-  var fileName: String { name.split(separator: "/").last.map(String.init) ?? name }
+  package var fileName: String { name.split(separator: "/").last.map(String.init) ?? name }
 }

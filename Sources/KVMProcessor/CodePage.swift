@@ -198,7 +198,8 @@ extension Instruction {
   /// the software processor executes it. With `followsReturns` a call is taken to return behind itself.
   fileprivate func ways(from offset: Int, followsReturns: Bool) -> (places: [Int], isSite: Bool) {
     let next = offset + Int(length)
-    let target = next + Int(truncatingIfNeeded: Int64(bitPattern: immediate))
+    // An instruction that is no branch may have any immediate.
+    let target = next &+ Int(truncatingIfNeeded: Int64(bitPattern: immediate))
     // The instruction pointer is cut to 16 bits.
     let isNarrow = operandSize == 2
     switch instructionClass {

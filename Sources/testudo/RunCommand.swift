@@ -86,6 +86,13 @@ struct RunCommand: ParsableCommand {
   var environment: [String] = []
 
   @Option(
+    help: ArgumentHelp(
+      "Put so many of our own hypervisors under the guest, one in another, each of which gives its guest VMX: with one the "
+        + "guest is L2 and its guest L3. The image needs a PVH note or a Multiboot 1 header (default: 0).",
+      valueName: "count"))
+  var carriers = 0
+
+  @Option(
     name: .customLong("boot"),
     help: "How to start the image (default: the first of these ways that it offers).")
   var bootProtocol: BootProtocol?
@@ -188,6 +195,14 @@ struct RunCommand: ParsableCommand {
       throw ValidationError(
         "The value of '--env <name=value>' is '\(line)': expected one line such as NR_CPUS=1")
     }
+    guard 0...Carriers.limit ~= carriers else {
+      throw ValidationError(
+        "The value of '--carriers <count>' is \(carriers): expected 0 to \(Carriers.limit)")
+    }
+    guard carriers == 0 || bootProtocol == nil else {
+      throw ValidationError(
+        "--boot is how Testudo starts the image, which a carrier does with --carriers: leave one of them out")
+    }
     guard intercepts == nil || processor == .kvm else {
       throw ValidationError("--intercepts is of the KVM processor: give --processor kvm too")
     }
@@ -257,7 +272,7 @@ struct RunCommand: ParsableCommand {
     let (console, progress, traceFile) = (run.console, run.progress, run.traceFile)
     let (watchdog, disks, dumps) = (run.watchdog, run.disks, run.dumps)
     traceFile?.begin()
-    logger.info("running", metadata: ["guest": "\(guest)", "commandLine": "\(configuration.commandLine)"])
+    logger.info("running", metadata: ["guest": "\(guest)", "commandLine": "\(options.commandLine)"])
     watchdog.guardRun { machine.requestStop($0) }
     let start = ContinuousClock.now
     progress?.follow { [machine, progress] in machine.progress.text(after: progress?.seconds ?? 0) }
@@ -269,7 +284,8 @@ struct RunCommand: ParsableCommand {
     let duration = (ContinuousClock.now - start).components
     console.finish()
     let report = RunReport(
-      guest: guest, workload: options.workload, iterations: options.iterations, processor: processor.rawValue,
+      guest: guest, carriers: carriers, workload: options.workload, iterations: options.iterations,
+      commandLine: options.commandLine, processor: processor.rawValue,
       vmcsAccess: vmcsAccess.name, configuration: configuration, result: result,
       hostSeconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18,
       kvm: (machine.processor as? KVMCPU)?.counts, serial: console.kept,
@@ -304,13 +320,14 @@ struct RunCommand: ParsableCommand {
     typealias Key = TraceDescription.Key
     let costs = configuration.costs
     var entries: [TraceDescription.Entry] = [
-      .init(Key.guest, guest), .init("commandLine", configuration.commandLine),
+      .init(Key.guest, guest), .init("commandLine", options.commandLine),
       .init("memory", "\(configuration.memorySize)"), .init("processor", processor.rawValue),
       .init(Key.vmcsAccess, vmcsAccess.name),
       .init("eptComposition", configuration.nested.eptComposition.rawValue),
       .init("memoryDesign", configuration.nested.memoryDesign.rawValue),
       .init(Key.costTable, costs.name), .init(Key.frequency, "\(costs.frequency)"),
     ]
+    if carriers > 0 { entries.append(.init("carriers", "\(carriers)")) }
     if let workload = options.workload { entries.append(.init(Key.workload, workload)) }
     if let iterations = options.iterations { entries.append(.init(Key.iterations, "\(iterations)")) }
     entries += costs.figures.map { .init(Key.pricePrefix + $0.item.rawValue, "\($0.cycles)") }
@@ -326,8 +343,10 @@ struct RunCommand: ParsableCommand {
       try InputFile.image(path, expecting: "the path of an initial RAM disk")
     }
     configuration.environment = environment
+    try checkCarrying(source.image)
     configuration.modules = try modules.map { text throws(CommandError) in try ModuleOption.module(text) }
     configuration.commandLine = commandLine
+    configuration.carry(by: carriers)
     configuration.memorySize = memory
     configuration.processorCount = cpus
     vmcsAccess.apply(to: &configuration.nested)
@@ -337,6 +356,14 @@ struct RunCommand: ParsableCommand {
     configuration.instructionLimit = limitInstructions
     configuration.serialOutput = { console.receive($0) }
     return configuration
+  }
+
+  private func checkCarrying(_ image: GuestImage) throws(CommandError) {
+    let magicOfELF: [UInt8] = [0x7F, 0x45, 0x4C, 0x46]
+    guard carriers > 0, !image.bytes.starts(with: magicOfELF) else { return }
+    throw CommandError(
+      .malformedInput,
+      "\(guest): no ELF file: expected one with a PVH note or a Multiboot 1 header, which --carriers needs")
   }
 
   // MARK: What the guest is told

@@ -11,9 +11,13 @@ struct RunReport {
 
   /// The guest as the user named it.
   var guest: String
+  /// The number of our own hypervisors under it.
+  var carriers: Int
   /// Nil if the user left both to an image of their own.
   var workload: String?
   var iterations: UInt64?
+  /// The guest's command line.
+  var commandLine: String
   var processor: String
   /// The VMCS access model as the user named it.
   var vmcsAccess: String
@@ -49,6 +53,9 @@ struct RunReport {
 
   private var heading: String {
     var parts = [guest]
+    if carriers > 0 {
+      parts[0] += " as L\(carriers + 1) on \(carriers == 1 ? "a carrier" : "\(carriers) carriers")"
+    }
     if let workload { parts.append("workload \(workload)") }
     if let iterations { parts.append("\(grouped(iterations)) iterations") }
     parts.append("VMCS access \(vmcsAccess)")
@@ -126,13 +133,13 @@ struct RunReport {
   /// Everything as one JSON object; only `hostSeconds` differs between equal runs.
   func json() -> JSONValue {
     [
-      "schema": .string(Self.schema), "guest": .string(guest),
+      "schema": .string(Self.schema), "guest": .string(guest), "carriers": .unsigned(UInt64(carriers)),
       "workload": workload.map(JSONValue.string) ?? .null,
       "iterations": iterations.map(JSONValue.unsigned) ?? .null, "processor": .string(processor),
       "vmcsAccess": .string(vmcsAccess),
       "eptComposition": .string(configuration.nested.eptComposition.rawValue),
       "memoryDesign": .string(configuration.nested.memoryDesign.rawValue),
-      "memory": .unsigned(configuration.memorySize), "commandLine": .string(configuration.commandLine),
+      "memory": .unsigned(configuration.memorySize), "commandLine": .string(commandLine),
       "costTable": .string(configuration.costs.name), "outcome": outcome,
       "instructions": .unsigned(result.instructions), "virtualCycles": .unsigned(result.virtualCycles),
       "idleCycles": .unsigned(result.idleCycles),

@@ -23,7 +23,9 @@ struct BuildTests {
           rebuilt == committed, "\(name) is not what its sources give; run Guests/build and commit the images"
         )
       }
-      try expectNoSSE(copy.appendingPathComponent("symbols/minimal.elf"))
+      for name in ["minimal.elf", "carrier.elf"] {
+        try expectNoSSE(copy.appendingPathComponent("symbols/\(name)"))
+      }
     }
   }
 
@@ -81,7 +83,8 @@ struct BuildTests {
     let copy = files.temporaryDirectory.appendingPathComponent("guest build \(UUID().uuidString)")
     try files.createDirectory(at: copy, withIntermediateDirectories: true)
     defer { try? files.removeItem(at: copy) }
-    for directory in ["Guests", "Sources/X86", "Sources/VMX"] {
+    let modules = ["X86", "VMX", "EntryChecks", "Translation", "NestedVMX"].map { "Sources/\($0)" }
+    for directory in ["Guests"] + modules {
       let target = copy.appendingPathComponent(directory)
       try files.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
       try files.copyItem(at: Repository.root.appendingPathComponent(directory), to: target)

@@ -8,7 +8,7 @@ enum Repository {
   static let images = guests.appendingPathComponent("Images")
 
   /// The names of the committed images.
-  static let imageNames = ["minimal.elf", "minimal-broken.elf"]
+  static let imageNames = ["minimal.elf", "minimal-broken.elf", "carrier.elf"]
 
   static func image(_ name: String) throws -> [UInt8] {
     [UInt8](try Data(contentsOf: images.appendingPathComponent(name)))

@@ -253,4 +253,12 @@ private typealias Selector = SystemGuest.Selector
     #expect(words == [0, 0x10, 0x900, 0x3_0002, 0x100, 0x700, 0x701, 0x702, 0x703, 0x704])
     #expect(guest.vmcs[.guestDSAccessRights] == 0x1_0000)
   }
+
+  /// An instruction that is no branch leads nowhere by its immediate, not even by the greatest.
+  @Test func immediatesOfOtherInstructionsAreNoTargets() throws {
+    let greatest: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]
+    let guest = try SystemGuest([0x48, 0xB8] + greatest + [0xF4])  // mov rax, 7FFFFFFFFFFFFFFFH; hlt
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rax == UInt64(Int64.max))
+  }
 }

@@ -61,6 +61,14 @@ INSTRUCTION uint64_t read_cr0(void) {
 
 INSTRUCTION void write_cr0(uint64_t value) { __asm__ volatile("movq %0, %%cr0" : : "r"(value) : "memory"); }
 
+INSTRUCTION uint64_t read_cr2(void) {
+  uint64_t value;
+  __asm__ volatile("movq %%cr2, %0" : "=r"(value));
+  return value;
+}
+
+INSTRUCTION void write_cr2(uint64_t value) { __asm__ volatile("movq %0, %%cr2" : : "r"(value) : "memory"); }
+
 INSTRUCTION uint64_t read_cr3(void) {
   uint64_t value;
   __asm__ volatile("movq %%cr3, %0" : "=r"(value));
@@ -82,6 +90,8 @@ INSTRUCTION void load_idt(uint64_t base, uint16_t limit) {
   } pointer = {limit, base};
   __asm__ volatile("lidt %0" : : "m"(pointer));
 }
+
+INSTRUCTION void wbinvd(void) { __asm__ volatile("wbinvd" : : : "memory"); }
 
 // MARK: VMX
 //
@@ -129,6 +139,15 @@ INSTRUCTION bool invept(uint64_t type, uint64_t eptPointer) {
   } descriptor = {eptPointer, 0};
   bool failed;
   __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"(type) : "memory");
+  return failed;
+}
+
+INSTRUCTION bool invvpid(uint64_t type, uint64_t vpid, uint64_t linearAddress) {
+  struct {
+    uint64_t vpid, linearAddress;
+  } descriptor = {vpid, linearAddress};
+  bool failed;
+  __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"(type) : "memory");
   return failed;
 }
 

@@ -1,5 +1,5 @@
-// From L1 to L2 and back. VM entries and VM exits leave the general-purpose registers alone but RSP, so L1 swaps
-// them itself.
+// From a hypervisor to its guest and back. VM entries and VM exits leave the general-purpose registers alone but RSP, so the
+// hypervisor swaps them itself.
 
 // The offsets of X86's RegisterFile.
 #define RAX 0
@@ -18,9 +18,9 @@
 #define R14 112
 #define R15 120
 
-  .section .text.enter_l2, "ax"
-  .globl enter_l2, l2_exited
-enter_l2: // RDI = registers, SIL = launched
+  .section .text.enter_guest, "ax"
+  .globl enter_guest, guest_exited
+enter_guest: // RDI = registers, SIL = launched
   pushq %rbx
   pushq %rbp
   pushq %r12
@@ -28,7 +28,7 @@ enter_l2: // RDI = registers, SIL = launched
   pushq %r14
   pushq %r15
   pushq %rdi
-  movq %rsp, l1_stack_pointer
+  movq %rsp, hypervisor_stack_pointer
   testb %sil, %sil // No MOV changes ZF until the branch.
   movq RAX(%rdi), %rax
   movq RCX(%rdi), %rcx
@@ -51,15 +51,15 @@ enter_l2: // RDI = registers, SIL = launched
 1:
   vmresume
 2:
-  // Only a failure comes here; RSP is still L1's.
+  // Only a failure comes here; RSP is still the hypervisor's.
   popq %rdi
   movl $1, %eax
   jmp 3f
 
-// The host RIP of the VMCS: every VM exit continues here, with L2's registers. The host RSP would have to be written
-// before each entry to be of use, so L1's stack pointer comes from memory.
-l2_exited:
-  movq l1_stack_pointer, %rsp
+// The host RIP of the VMCS: every VM exit continues here, with the guest's registers. The host RSP would have to be written
+// before each entry to be of use, so the stack pointer comes from memory.
+guest_exited:
+  movq hypervisor_stack_pointer, %rsp
   pushq %rdi
   movq 8(%rsp), %rdi
   movq %rax, RAX(%rdi)
@@ -89,24 +89,7 @@ l2_exited:
   popq %rbx
   ret
 
-// The first instruction of L2, in 64-bit mode on L2's own stack, with the arguments of `l2_main` in RDI and RSI.
-  .section .text.l2_start, "ax"
-  .globl l2_start
-l2_start:
-  call l2_main
-  ud2
-
-// L2 has taken the last answer as long as RAX is 0 here.
-  .globl wait_for_answer, l2_waits, l2_waits_end
-wait_for_answer:
-  xorl %eax, %eax
-l2_waits:
-  testq %rax, %rax
-  jz l2_waits
-l2_waits_end:
-  ret
-
   .bss
   .balign 8
-l1_stack_pointer:
+hypervisor_stack_pointer:
   .skip 8

@@ -1,5 +1,4 @@
 import CInstructions
-import CMinimal
 import VMX
 
 // VMX instructions with the vocabulary's types. No failure is expected of any of them, so each ends the run.

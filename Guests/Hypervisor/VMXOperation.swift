@@ -4,8 +4,9 @@ import X86
 
 /// Entering and leaving VMX operation.
 enum VMXOperation {
-  /// Checks that the processor has VMX and that it may be used, and executes VMXON; gives the capabilities.
-  static func enter(_ pages: inout L1Pages) -> VMXCapabilities {
+  /// Checks that the processor has VMX and that it may be used, and executes VMXON with the page of zeros at `region`;
+  /// gives the capabilities.
+  static func enter(region: UInt64) -> VMXCapabilities {
     guard CPUIDFeaturesECX(rawValue: cpuid(CPUIDLeaf.features, 0).ecx).contains(.vmx) else {
       fail("this processor has no VMX (CPUID.1:ECX.VMX is 0)")
     }
@@ -14,7 +15,6 @@ enum VMXOperation {
     write_cr0(capabilities.cr0.adjusted(read_cr0()))
     write_cr4(capabilities.cr4.adjusted(read_cr4() | CR4.vmxe.rawValue))
 
-    let region = pages.take()
     UnsafeMutablePointer<UInt32>(physical: region).pointee = capabilities.basic.revision
     // VMREAD does not exist before VMXON, so this failure has no error number.
     if vmxon(region) { fail("VMXON: VMfailInvalid") }
