@@ -41,6 +41,17 @@ public struct WorkByItem: Equatable, Sendable {
     walkReferences &+= other.walkReferences
   }
 
+  public mutating func subtract(_ other: WorkByItem) {
+    exits &-= other.exits
+    vmcsReads &-= other.vmcsReads
+    vmcsWrites &-= other.vmcsWrites
+    memoryAccesses &-= other.memoryAccesses
+    vmptrlds &-= other.vmptrlds
+    invepts &-= other.invepts
+    invvpids &-= other.invvpids
+    walkReferences &-= other.walkReferences
+  }
+
   /// How often the item was paid for. One more cycle of its price is so many cycles more of virtual time.
   public subscript(item: CostItem) -> UInt64 {
     switch item {

@@ -11,83 +11,90 @@ public struct ExperimentResult: Equatable, Sendable {
     self.measurements = measurements
   }
 
-  /// One row per case with all its figures: of the trees of L2 exits that L1 handled, all of them together, how often
-  /// what was paid for, what that comes to, and what they took.
-  public var csv: CSVTable {
-    if manifest.comparesDesigns { return csvOfDesigns }
-    var table = CSVTable(
-      header: [
-        "guest", "workload", "vmcs_access", "iterations", "l2_exits", "hardware_exits",
-        "hardware_exits_per_l2_exit",
-        "cycles_per_l2_exit", "fields_to_shadow", "fields_from_shadow", "instructions", "virtual_cycles",
-      ] + Self.items.map { "tree_\($0.name)" }
-        + ["tree_instructions", "tree_waited_cycles", "predicted_cycles", "tree_cycles"])
-    // What all of Linux did from its start is of no account for the trees, and changes with any device.
-    let isWhole = manifest.linux == nil
-    table.rows = measurements.map { row in
-      [
-        manifest.guest, row.test.workload, row.test.vmcsAccess.name, "\(row.iterations)",
-        "\(row.trees.trees)", "\(row.trees.work.exits)",
-        decimal(row.value(.hardwareExitsPerL2Exit), places: 3),
-        decimal(row.value(.cyclesPerL2Exit), places: 1),
-        "\(row.sync.fieldsToShadow)", "\(row.sync.fieldsFromShadow)", isWhole ? "\(row.instructions)" : "",
-        isWhole ? "\(row.virtualCycles)" : "",
-      ] + Self.items.map { "\(row.trees.work[$0.item])" }
-        + [
-          "\(row.trees.instructions)", "\(row.trees.waited)", "\(row.predictedCycles)",
-          "\(row.trees.span)",
-        ]
-    }
-    return table
+  /// Some of the measurements, and what they have in common.
+  struct Part {
+    var name: String
+    var includes: (Manifest.Case) -> Bool
   }
 
-  /// What trees pay for, but for an exit, an entry and a handler's base, of which each hardware exit has one.
-  static let items: [(item: CostItem, name: String)] = [
-    (.vmread, "vmreads"), (.vmwrite, "vmwrites"), (.memoryAccess, "memory_accesses"), (.vmptrld, "vmptrlds"),
-    (.invept, "invepts"), (.invvpid, "invvpids"), (.pageWalkReference, "walk_references"),
-  ]
+  /// What stands beside each other in the table and in a group of the plot: the designs if there are several, else the
+  /// access models.
+  var series: [Part] {
+    if manifest.comparesDesigns {
+      return manifest.memoryDesigns.map { design in
+        Part(name: design.rawValue) { $0.memoryDesign == design }
+      }
+    }
+    return manifest.vmcsAccess.map { access in Part(name: access.name) { $0.vmcsAccess == access } }
+  }
+
+  /// The rows of the table and the groups of the plot: the workloads, each with every number of carriers.
+  var groups: [Part] {
+    manifest.workloads.flatMap { workload in
+      manifest.carriers.map { count in
+        Part(name: manifest.comparesDepths ? "\(workload), \(Self.carriers(count))" : workload) {
+          $0.workload == workload && $0.carriers == count
+        }
+      }
+    }
+  }
+
+  private static func carriers(_ count: Int) -> String {
+    switch count {
+    case 0: "no carrier"
+    case 1: "1 carrier"
+    default: "\(count) carriers"
+    }
+  }
+
+  private var measures: [Measure] { manifest.measuresIterations ? Measure.ofIterations : Measure.ofTrees }
 
   /// What ``table`` shows.
   public var caption: String {
-    manifest.comparesDesigns
-      ? Self.captionOfDesigns
-      : "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS access model:"
+    if manifest.comparesDesigns {
+      return "Hardware exits and virtual cycles per iteration of L2's workload, by memory design:"
+    }
+    if manifest.comparesDepths {
+      return
+        "Hardware exits and virtual cycles per iteration of the workload of \(manifest.guest), by VMCS access model:"
+    }
+    return "Hardware exits and virtual cycles per L2 exit that L1 handles, by VMCS access model:"
   }
 
-  /// One row per workload, with the figures of each access model beside each other.
+  /// One row per group, with the figures of each series beside each other.
   public var table: TextTable {
-    if manifest.comparesDesigns { return tableOfDesigns }
-    var columns = [TextTable.Column("workload")]
-    for measure in Measure.ofTrees {
-      for access in manifest.vmcsAccess {
-        columns.append(.init("\(measure.word), \(access.name)", .right))
-      }
-    }
-    var table = TextTable(columns: columns)
-    for workload in manifest.workloads {
-      let rows = measurements.filter { $0.test.workload == workload }
+    var table = TextTable(
+      columns: [.init("workload")]
+        + measures.flatMap { measure in
+          series.map { TextTable.Column("\(measure.word), \($0.name)", .right) }
+        })
+    for group in groups {
+      let rows = measurements.filter { group.includes($0.test) }
       table.append(
-        [workload]
-          + Measure.ofTrees.flatMap { measure in
-            rows.map { row in
-              measure == .hardwareExitsPerL2Exit
-                ? decimal(row.value(measure), places: 2) : grouped(UInt64(row.value(measure).rounded()))
-            }
-          })
+        [group.name] + measures.flatMap { measure in rows.map { measure.text($0.value(measure)) } })
     }
     return table
   }
 
-  /// The manifest's measure per workload, one bar per access model.
+  /// The manifest's measure per group, one bar per series.
   public var chart: BarChart {
-    if manifest.comparesDesigns { return chartOfDesigns }
-    return BarChart(
-      title: manifest.name, valueAxis: manifest.plot.axis,
-      groups: manifest.workloads,
-      series: manifest.vmcsAccess.map { access in
-        let rows = measurements.filter { $0.test.vmcsAccess == access }
+    BarChart(
+      title: manifest.name, valueAxis: manifest.plot.axis, groups: groups.map(\.name),
+      series: series.map { part in
+        let rows = measurements.filter { part.includes($0.test) }
         return BarChart.Series(
-          name: "access \(access.name)", values: rows.map { $0.value(manifest.plot) })
+          name: manifest.comparesDesigns ? part.name : "access \(part.name)",
+          values: rows.map { $0.value(manifest.plot) })
       })
+  }
+}
+
+extension Measure {
+  /// A value of the measure for people.
+  fileprivate func text(_ value: Double) -> String {
+    switch self {
+    case .hardwareExitsPerL2Exit, .hardwareExitsPerIteration: decimal(value, places: 2)
+    case .cyclesPerL2Exit, .cyclesPerIteration: grouped(UInt64(value.rounded()))
+    }
   }
 }

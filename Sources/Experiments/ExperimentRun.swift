@@ -54,7 +54,8 @@ public enum ExperimentError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .runFailed(let test, let outcome):
-      "\(test.workload) with VMCS access \(test.vmcsAccess.name), \(test.memoryDesign.rawValue): \(outcome)"
+      "\(test.workload) with VMCS access \(test.vmcsAccess.name), \(test.memoryDesign.rawValue)"
+        + (test.carriers > 0 ? ", \(test.carriers) carriers" : "") + ": \(outcome)"
     case .notMeasured(let test):
       "\(test.workload) with \(test.memoryDesign.rawValue): expected two CPUIDs of L2, around its iterations"
     }
@@ -81,7 +82,8 @@ public struct ExperimentRun: Sendable {
   public func measurements() throws -> [Measurement] { try manifest.cases.map(measure) }
 
   private func measure(_ test: Manifest.Case) throws -> Measurement {
-    var configuration = try configuration(test)
+    if manifest.comparesDepths { return try measureByTwoRuns(test) }
+    var configuration = try configuration(test, iterations: manifest.iterations)
     configuration.memorySize = manifest.memory
     test.vmcsAccess.apply(to: &configuration.nested)
     configuration.nested.memoryDesign = test.memoryDesign
@@ -121,21 +123,56 @@ public struct ExperimentRun: Sendable {
     return measurement
   }
 
+  /// What a run of twice the iterations takes more than one of the iterations: whatever stands between L0 and the guest
+  /// does the same for each of them, once it has begun.
+  private func measureByTwoRuns(_ test: Manifest.Case) throws -> Measurement {
+    let short = try wholeRun(test, iterations: manifest.iterations)
+    let long = try wholeRun(test, iterations: 2 * manifest.iterations)
+    let work = long.work.beyond(short.work)
+    var measurement = Measurement(
+      test: test, iterations: manifest.iterations,
+      trees: TreeWork(areMemoryAccesses: test.vmcsAccess.model.isMemoryAccess),
+      predictedCycles: work.predicted(CostTable.reference.prices), instructions: long.result.instructions,
+      virtualCycles: long.result.virtualCycles, sync: long.result.sync)
+    measurement.iterationWork = work
+    return measurement
+  }
+
+  private func wholeRun(
+    _ test: Manifest.Case, iterations: UInt64
+  ) throws -> (work: IterationWork, result: RunResult) {
+    var configuration = try configuration(test, iterations: iterations)
+    configuration.carry(by: test.carriers)
+    configuration.memorySize = manifest.memory
+    configuration.costs = .reference
+    test.vmcsAccess.apply(to: &configuration.nested)
+    let collector = RunCollector(areMemoryAccesses: test.vmcsAccess.model.isMemoryAccess)
+    configuration.trace = .streamed { collector.add($0) }
+    let machine = try Laboratory.machine(configuration)
+    willRun(test) { machine.requestStop($0) }
+    let result = machine.run()
+    guard result.outcome.isSuccess else {
+      throw ExperimentError.runFailed(case: test, outcome: result.outcome)
+    }
+    collector.work.finish(result)
+    return (collector.work, result)
+  }
+
   /// The machine for the manifest's guest, told what to do.
-  private func configuration(_ test: Manifest.Case) throws -> MachineConfiguration {
+  private func configuration(_ test: Manifest.Case, iterations: UInt64) throws -> MachineConfiguration {
     if let linux = manifest.linux {
       let images = try linux.images()
       var configuration = MachineConfiguration(image: images.kernel)
       configuration.initrd = images.initrd
       configuration.commandLine = LinuxGuest.commandLine(
-        workload: test.workload, iterations: manifest.iterations)
+        workload: test.workload, iterations: iterations)
       return configuration
     }
     guard let guest = GuestCatalog.guest(manifest.guest) else {
       throw ImageError(image: manifest.guest, problem: "no such guest is built in")
     }
     var configuration = MachineConfiguration(image: guest.image)
-    configuration.commandLine = Guest.commandLine(workload: test.workload, iterations: manifest.iterations)
+    configuration.commandLine = Guest.commandLine(workload: test.workload, iterations: iterations)
     return configuration
   }
 }
@@ -156,5 +193,16 @@ private final class TreeCollector: @unchecked Sendable {
       trees.add(event)
       iterations?.add(event)
     }
+  }
+}
+
+/// Sums up the exits of a whole run, on the run's thread.
+private final class RunCollector: @unchecked Sendable {
+  var work: IterationWork
+
+  init(areMemoryAccesses: Bool) { work = IterationWork(areMemoryAccesses: areMemoryAccesses) }
+
+  func add(_ events: UnsafeBufferPointer<ExitEvent>) {
+    for event in events { work.add(event) }
   }
 }

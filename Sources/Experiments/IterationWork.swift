@@ -1,10 +1,11 @@
 import CostModel
 import ExitAnalysis
+import Hypervisor
 import Trace
 import VMX
 
-/// What the iterations of a workload took whose exits depend on the memory design: everything from L1's VMRESUME that
-/// answers the first CPUID of L2 to the second, between which L2 does nothing else.
+/// What the iterations of a workload took: everything from L1's VMRESUME that answers the first CPUID of L2 to the second,
+/// between which L2 does nothing else; or what one run took more than another.
 public struct IterationWork: Equatable, Sendable {
   /// What was paid for, that VMRESUME included.
   public private(set) var work: WorkByItem
@@ -42,13 +43,45 @@ public struct IterationWork: Equatable, Sendable {
     event.work.walkReferences = next.work.walkReferences
     event.work.guestReads = next.work.guestReads
     event.work.guestWrites = next.work.guestWrites
-    work.add(event)
     waited &+= event.waitedCycles
+    add(event)
+  }
+
+  private mutating func countByLevel(_ event: ExitEvent) {
     switch (event.from, event.routedTo) {
     case (.l2, .l1): handledByL1 &+= 1
     case (.l2, _): keptByL0 &+= 1
     default: fromL1 &+= 1
     }
+  }
+
+  /// Nothing yet, for the sum of a whole run: see ``add(_:)`` and ``finish(_:)``.
+  public init(areMemoryAccesses: Bool) { work = WorkByItem(areMemoryAccesses: areMemoryAccesses) }
+
+  /// Adds an exit, what L0 did for it, and what the guest ran before it.
+  public mutating func add(_ event: ExitEvent) {
+    work.add(event)
+    countByLevel(event)
+  }
+
+  /// Takes what a run has counted as a whole, once all of its exits are added.
+  public mutating func finish(_ result: RunResult) {
+    instructions = result.instructions
+    waited = result.idleCycles
+    span = result.virtualCycles
+  }
+
+  /// What this run took more than `shorter`.
+  public func beyond(_ shorter: IterationWork) -> IterationWork {
+    var difference = self
+    difference.work.subtract(shorter.work)
+    difference.keptByL0 &-= shorter.keptByL0
+    difference.handledByL1 &-= shorter.handledByL1
+    difference.fromL1 &-= shorter.fromL1
+    difference.instructions &-= shorter.instructions
+    difference.waited &-= shorter.waited
+    difference.span &-= shorter.span
+    return difference
   }
 
   /// What the counts come to by `prices`: ``span``, exactly, for the prices of the run.

@@ -25,7 +25,8 @@ extension Manifest {
       throw fields.error("kernel", "only the guest \(LinuxGuest.name) has a kernel: expected no such field")
     }
     let designs = try fields.mapping["memoryDesign"] == nil ? [.eptOnEPT] : Self.memoryDesigns(fields)
-    let measures = designs.count > 1 ? Measure.ofIterations : Measure.ofTrees
+    let carriers = try fields.mapping["carriers"] == nil ? [0] : Self.carriers(fields)
+    let measures = designs.count > 1 || carriers != [0] ? Measure.ofIterations : Measure.ofTrees
     self.init(
       name: try fields.string("name"), question: try fields.string("question"), guest: guestName,
       linux: isLinux
@@ -37,13 +38,22 @@ extension Manifest {
       vmcsAccess: try fields.list("vmcsAccess", of: VMCSAccess.choices) {
         try VMCSAccess($0, relativeTo: folder)
       },
-      memoryDesigns: designs, memory: try fields.memory("memory"),
+      memoryDesigns: designs, carriers: carriers, memory: try fields.memory("memory"),
       plot: try fields.choice("plot", of: measures.map(\.rawValue)) { name in
         measures.first { $0.rawValue == name }
       })
     guard !comparesDesigns || vmcsAccess.count == 1 else {
       throw fields.error("vmcsAccess", "with several memory designs: expected one VMCS access model")
     }
+    guard !comparesDepths || !isLinux && memoryDesigns == [.eptOnEPT] else {
+      throw fields.error(
+        "carriers", "expected a built-in guest and the memory design ept-on-ept, which a carrier needs")
+    }
+  }
+
+  private static func carriers(_ fields: ManifestFields) throws -> [Int] {
+    let counts = (0...Carriers.limit).map(String.init)
+    return try fields.list("carriers", of: counts) { counts.contains($0) ? Int($0) : nil }
   }
 
   private static func memoryDesigns(_ fields: ManifestFields) throws -> [MemoryDesign] {
@@ -52,7 +62,6 @@ extension Manifest {
 
   private static let fieldNames = [
     "schema", "name", "question", "guest", "kernel", "workloads", "iterations", "vmcsAccess", "memoryDesign",
-    "memory",
-    "plot",
+    "carriers", "memory", "plot",
   ]
 }

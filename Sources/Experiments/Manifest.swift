@@ -1,6 +1,7 @@
 import Hypervisor
 
-/// What an experiment runs: every combination of its workloads, its VMCS access models and its memory designs.
+/// What an experiment runs: every combination of its workloads, its numbers of carriers, its VMCS access models and its
+/// memory designs.
 public struct Manifest: Equatable, Sendable {
   /// The value of the field `schema` that this version understands.
   public static let schema = "testudo.experiment/1"
@@ -19,6 +20,8 @@ public struct Manifest: Equatable, Sendable {
   public var vmcsAccess: [VMCSAccess]
   /// What is compared if there are several; one where a manifest says nothing of it.
   public var memoryDesigns: [MemoryDesign]
+  /// How many carriers are under the guest; 0 where a manifest says nothing of it.
+  public var carriers: [Int]
   /// L1's memory in bytes.
   public var memory: UInt64
   /// The figure that the plot shows.
@@ -29,25 +32,39 @@ public struct Manifest: Equatable, Sendable {
     public var workload: String
     public var vmcsAccess: VMCSAccess
     public var memoryDesign: MemoryDesign
+    public var carriers: Int
 
-    public init(workload: String, vmcsAccess: VMCSAccess, memoryDesign: MemoryDesign? = nil) {
+    public init(
+      workload: String, vmcsAccess: VMCSAccess, memoryDesign: MemoryDesign? = nil, carriers: Int = 0
+    ) {
       self.workload = workload
       self.vmcsAccess = vmcsAccess
       self.memoryDesign = memoryDesign ?? .eptOnEPT
+      self.carriers = carriers
     }
   }
 
   /// All combinations in the order of the manifest, the access models and designs of one workload beside each other.
   public var cases: [Case] {
     workloads.flatMap { workload in
-      vmcsAccess.flatMap { access in
-        memoryDesigns.map { Case(workload: workload, vmcsAccess: access, memoryDesign: $0) }
+      carriers.flatMap { count in
+        vmcsAccess.flatMap { access in
+          memoryDesigns.map {
+            Case(workload: workload, vmcsAccess: access, memoryDesign: $0, carriers: count)
+          }
+        }
       }
     }
   }
 
-  /// Whether the designs are what is compared, so that it is iterations of L2 that are measured, and not trees of exits.
+  /// Whether the designs are what is compared.
   public var comparesDesigns: Bool { memoryDesigns.count > 1 }
+
+  /// Whether there are carriers under the guest, whose exits to L0 are no trees of the guest's.
+  public var comparesDepths: Bool { carriers != [0] }
+
+  /// Whether it is iterations of the workload that are measured, and not trees of exits.
+  public var measuresIterations: Bool { comparesDesigns || comparesDepths }
 }
 
 /// A figure of a run that a plot can show.

@@ -77,7 +77,8 @@ struct ExperimentRunCommand: ParsableCommand {
     let run = ExperimentRun(manifest) { test, requestStop in
       Output.progress(
         "\(test.workload), "
-          + (manifest.comparesDesigns ? test.memoryDesign.rawValue : "VMCS access \(test.vmcsAccess.name)"))
+          + (manifest.comparesDesigns ? test.memoryDesign.rawValue : "VMCS access \(test.vmcsAccess.name)")
+          + (manifest.comparesDepths ? ", carriers \(test.carriers)" : ""))
       watchdog.guardRun(requestStop)
     }
     do { return ExperimentResult(manifest: manifest, measurements: try run.measurements()) } catch {

@@ -199,6 +199,14 @@ struct RunCommand: ParsableCommand {
       throw ValidationError(
         "The value of '--carriers <count>' is \(carriers): expected 0 to \(Carriers.limit)")
     }
+    guard carriers == 0 || cpus == 1 else {
+      throw ValidationError("--carriers needs one virtual CPU, for a second one would run beside the carrier")
+    }
+    guard carriers == 0 || devices.disks.isEmpty && devices.console == .serial else {
+      throw ValidationError(
+        "--carriers goes with the serial console and without disks: other devices take addresses for L1's, and the "
+          + "carried guest's are others")
+    }
     guard carriers == 0 || bootProtocol == nil else {
       throw ValidationError(
         "--boot is how Testudo starts the image, which a carrier does with --carriers: leave one of them out")

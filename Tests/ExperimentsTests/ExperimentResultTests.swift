@@ -63,6 +63,31 @@ import VMX
     }
   }
 
+  /// The difference of two runs is so many iterations, whatever is under the guest.
+  @Test func iterationsOnCarriersAreMeasured() throws {
+    let text =
+      ManifestTests.text.replacing("plot: hardwareExitsPerL2Exit", with: "plot: hardwareExitsPerIteration")
+      .replacing("[off, hardware]", with: "[off]").replacing("[cpuid, io]", with: "[hypercall]")
+    let manifest = try Manifest(yaml: text + "\ncarriers: [0, 1]\n", file: "m.yaml")
+    let result = ExperimentResult(
+      manifest: manifest, measurements: try ExperimentRun(manifest).measurements())
+    for measurement in result.measurements {
+      let work = try #require(measurement.iterationWork)
+      #expect(measurement.predictedCycles == work.span)
+      #expect(work.keptByL0 + work.handledByL1 + work.fromL1 == work.work.exits)
+    }
+    let without = try #require(result.measurements.first)
+    let with = try #require(result.measurements.last)
+    #expect(without.value(.hardwareExitsPerIteration) == 7)
+    // An exit of L3 and the six exits of L2 that it leads to are exits to the carrier, each with exits of its own.
+    #expect(with.iterationWork?.handledByL1 == 7 * 10)
+    #expect(with.value(.hardwareExitsPerIteration) > 7 * 20)
+    #expect(result.table.rows.map(\.first) == ["hypercall, no carrier", "hypercall, 1 carrier"])
+    #expect(result.chart.groups.count == 2 && result.chart.series.count == 1)
+    #expect(result.csv.rows.allSatisfy { $0.count == result.csv.header.count })
+    #expect(result.csv.rows[1].prefix(4) == ["minimal", "hypercall", "1", "off"])
+  }
+
   @Test func tableHasARowPerWorkload() throws {
     let table = try Self.result().table
     #expect(table.rows == [["cpuid", "1.00", "2.00", "123", "123"], ["io", "3.00", "4.00", "123", "123"]])

@@ -29,6 +29,26 @@ import Testing
     #expect(throws: ManifestError.self) { try Manifest(yaml: both, file: "m.yaml") }
   }
 
+  @Test func carriersAreMeasuredByIterations() throws {
+    let text =
+      Self.text.replacing("plot: hardwareExitsPerL2Exit", with: "plot: hardwareExitsPerIteration")
+      + "\ncarriers: [0, 2]\n"
+    let manifest = try Manifest(yaml: text, file: "m.yaml")
+    #expect(manifest.comparesDepths && manifest.measuresIterations && !manifest.comparesDesigns)
+    #expect(manifest.cases.count == 8)
+    #expect(manifest.cases[2] == .init(workload: "cpuid", vmcsAccess: VMCSAccess(.off), carriers: 2))
+    for (old, new) in [("[0, 2]", "[0, 9]"), ("[0, 2]", "[0, 02]"), ("[0, 2]", "2")] {
+      #expect(throws: ManifestError.self) {
+        try Manifest(yaml: text.replacing("carriers: \(old)", with: "carriers: \(new)"), file: "m.yaml")
+      }
+    }
+    let onLinux = text.replacing("guest: minimal", with: "guest: linux-kvm\nkernel: 6.1.0-nowhere")
+    #expect(throws: ManifestError.self) { try Manifest(yaml: onLinux, file: "m.yaml") }
+    #expect(throws: ManifestError.self) {
+      try Manifest(yaml: text + "memoryDesign: [shadow-on-ept]\n", file: "m.yaml")
+    }
+  }
+
   @Test func manifestIsRead() throws {
     let manifest = try Manifest(yaml: Self.text, file: "m.yaml")
     #expect(manifest.name == "sample")
