@@ -67,7 +67,7 @@ enum MSRPolicy {
   /// MSR_PLATFORM_INFO: a maximum non-turbo ratio of 30 (3 GHz of 100 MHz), which nothing else is derived from.
   static let platformInformation: UInt64 = 30 << 8
 
-  static let rows: InlineArray<33, MSRRow> = [
+  static let rows: InlineArray<34, MSRRow> = [
     MSRRow(.timeStampCounter, .timeStampCounter, writes: .any),
     MSRRow(.tscDeadline, .localAPIC, writes: .any),
     MSRRow(.tscAdjust, .timeStampAdjustment, writes: .any),
@@ -92,6 +92,7 @@ enum MSRPolicy {
     MSRRow(.debugCtl, .field(.guestDebugCtl), writes: .debugCtl),
     MSRRow(.pat, .field(.guestPAT), writes: .pat),
     MSRRow(.xss, .processor, writes: .any),
+    MSRRow(.umwaitControl, .processor, writes: .any),
     MSRRow(.efer, .field(.guestEFER), writes: .efer),
     MSRRow(.star, .processor, writes: .any, passesThrough: true),
     MSRRow(.lstar, .processor, writes: .canonical, passesThrough: true),

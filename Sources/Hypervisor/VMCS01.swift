@@ -28,7 +28,7 @@ struct VMCS01Builder {
   static let secondary: SecondaryProcessorBasedControls = [.enableEPT, .unrestrictedGuest]
   /// Taken where the processor has them.
   static let optionalSecondary: SecondaryProcessorBasedControls = [
-    .enableVPID, .enableRDTSCP, .enableINVPCID, .enableXSAVES,
+    .enableVPID, .enableRDTSCP, .enableINVPCID, .enableXSAVES, .enableUserWaitAndPause,
   ]
   static let exit: PrimaryExitControls = [
     .hostAddressSpaceSize, .saveDebugControls, .savePAT, .loadPAT, .saveEFER, .loadEFER,
@@ -73,6 +73,7 @@ struct VMCS01Builder {
     var missing: SecondaryProcessorBasedControls = []
     if !features.signatureEDX.contains(.rdtscp) { missing.insert(.enableRDTSCP) }
     if !features.extendedEBX.contains(.invpcid) { missing.insert(.enableINVPCID) }
+    if !features.extendedECX.contains(.waitpkg) { missing.insert(.enableUserWaitAndPause) }
     if !features.extendedState.contains(.xsaves) { missing.insert(.enableXSAVES) }
     vmcs.secondaryProcessorBasedControls.subtract(missing)
   }

@@ -165,19 +165,21 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     if let obstacle { return .ended(obstacle) }
     let before = clock.pointee.instructions
     let entered = clock.pointee.cycles
+    let pausedBefore = clock.pointee.pausedCycles
     let guestWalks = walks + (vmx.isInL2 ? 1 : 0)
     let walksBefore = (walks: guestWalks.pointee.walks, references: guestWalks.pointee.references)
     clock.pointee.pageWalks = guestWalks
     clock.pointee.interruptDeadline = interruptDeadline(end)
     let entry = enterProcessor()
     instructions &+= clock.pointee.instructions &- before
+    let paused = clock.pointee.pausedCycles &- pausedBefore
     switch entry {
     case .exit(let reason):
-      noteRun(since: entered, guestWalks, walksBefore)
+      noteRun(since: entered, paused: paused, guestWalks, walksBefore)
       handle(reason)
     case .failed(let error):
       guard let reason = vmx.exitOfRefusedEntry() else { return .ended(refusedEntry(error)) }
-      noteRun(since: entered, guestWalks, walksBefore)
+      noteRun(since: entered, paused: paused, guestWalks, walksBefore)
       handle(reason)
     case .stopped(.idle): return .ended(.halted(level: level, rip: guest[.guestRIP]))
     case .stopped(let cause): return .stoppedBy(cause)
@@ -190,12 +192,15 @@ struct VirtualCPU<P: VMXProcessor>: ~Copyable {
     return isStuck() ? .stoppedBy(.instructionLimit) : nil
   }
 
-  /// What the guest ran since it was entered, with its page walks.
+  /// What the guest ran since it was entered, with its page walks. L1 waits in UMWAIT and TPAUSE as it does in HLT; what
+  /// L2 does before its exit is L2's.
   private mutating func noteRun(
-    since entered: UInt64, _ guestWalks: UnsafeMutablePointer<PageWalkCounts>,
+    since entered: UInt64, paused: UInt64, _ guestWalks: UnsafeMutablePointer<PageWalkCounts>,
     _ before: (walks: UInt64, references: UInt64)
   ) {
-    openExit.pointee.ranCycles = clock.pointee.cycles &- entered
+    let waitedInL1 = vmx.isInL2 ? 0 : paused
+    openExit.pointee.ranCycles = clock.pointee.cycles &- entered &- waitedInL1
+    waited &+= waitedInL1
     openExit.pointee.work.tlbMisses = UInt32(clamping: guestWalks.pointee.walks &- before.walks)
     openExit.pointee.work.walkReferences = UInt32(
       clamping: guestWalks.pointee.references &- before.references)

@@ -65,6 +65,8 @@ extension Decoder {
     case .rn: return Operand(.general, size: native, register: rm | rexB)
     case .rv: return try registerOnly(size)
     case .ry: return try registerOnly(wide)
+    case .rd: return try registerOnly(4)
+    case .ra: return try registerOnly(instruction.addressSize)
     case .sw, .cn, .dn: return try special(form)
     case .gd: return Operand(.general, size: 4, register: reg | rexR)
     case .ed, .edOrMb, .edOrMw: return general(form, size)

@@ -53,7 +53,7 @@ public enum Mnemonic: UInt16, CaseIterable, Sendable {
   case invlpg, invpcid, invd, wbinvd, wbnoinvd
   case rdmsr, wrmsr, rdtsc, rdtscp, rdpmc, rdpid, rdrand, rdseed, cpuid
   case swapgs, rdfsbase, rdgsbase, wrfsbase, wrgsbase, xgetbv, xsetbv, rdpkru, wrpkru
-  case monitor, mwait, hlt, fwait
+  case monitor, mwait, umonitor, umwait, tpause, hlt, fwait
 
   // Extended state.
   case fxsave, fxrstor, ldmxcsr, stmxcsr

@@ -7,7 +7,8 @@ enum ExtensionBlock: UInt8 {
   case group7SIDT, group7LGDT, group7LIDT, group7Reg5, group7INVLPG, group7VMX, group7MONITOR
   case group7XGETBV, group7RDPKRU, group7SWAPGS, group8, group9, group9CMPXCHG, cmpxchg8b16b, group9Reg6
   case group9Reg7, group9VMX, group9RDRAND, group9RDSEED, group11, group15, group15Memory, group15NP
-  case group15P66, group15Register, group15Fences, group15Bases, group17, arplMOVSXD, nopXCHG
+  case group15P66, group15Register, group15Fences, group15Bases, group15RegisterP66, group15RegisterPF2
+  case group17, arplMOVSXD, nopXCHG
   case nopPAUSE, wbinvd, vmread, vmwrite, popcnt, bsfTZCNT, bsrLZCNT, invept, invvpid, invpcid
   case movbeLoad, movbeStore, adcxADOX, movdir64b, movdiri, vexANDN, vexGroup17, vexF5, vexMULX
   case vexF7, vexRORX
@@ -18,7 +19,7 @@ enum ExtensionBlock: UInt8 {
 
 extension OpcodeMap {
   /// Eight rows for each ``ExtensionBlock``. A row without operands has those of the row that led to it.
-  static let extensions: InlineArray<656, OpcodeRow> = [
+  static let extensions: InlineArray<672, OpcodeRow> = [
     // none: no block
     .none, .none, .none, .none, .none, .none, .none, .none,
     // group1: Group 1
@@ -102,12 +103,17 @@ extension OpcodeMap {
     // group15P66: Group 15, memory, 66
     .none, .none, .none, .none, .none, .none, .i(.clwb, .mb), .i(.clflushopt, .mb),
     // group15Register: Group 15, register
-    .by(.reg, .group15Fences), .none, .by(.reg, .group15Bases), .none, .none, .none, .none, .none,
+    .by(.reg, .group15Fences), .by(.reg, .group15RegisterP66), .by(.reg, .group15Bases),
+    .by(.reg, .group15RegisterPF2), .none, .none, .none, .none,
     // group15Fences: Group 15, register, no prefix
     .none, .none, .none, .none, .none, .i(.lfence), .i(.mfence), .i(.sfence),
     // group15Bases: Group 15, register, F3
     .i(.rdfsbase, .ry, .only64), .i(.rdgsbase, .ry, .only64), .i(.wrfsbase, .ry, .only64),
-    .i(.wrgsbase, .ry, .only64), .none, .none, .none, .none,
+    .i(.wrgsbase, .ry, .only64), .none, .none, .i(.umonitor, .ra), .none,
+    // group15RegisterP66: Group 15, register, 66
+    .none, .none, .none, .none, .none, .none, .i(.tpause, .rd), .none,
+    // group15RegisterPF2: Group 15, register, F2
+    .none, .none, .none, .none, .none, .none, .i(.umwait, .rd), .none,
     // group17: VEX Group 17
     .none, .i(.blsr), .i(.blsmsk), .i(.blsi), .none, .none, .none, .none,
     // arplMOVSXD: 63

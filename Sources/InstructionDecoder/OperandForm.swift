@@ -53,8 +53,8 @@ enum OperandForm: UInt8 {
   case mz
   /// A general register in r/m, whatever the mod field says (MOV of control and debug registers).
   case rn
-  /// A register in r/m.
-  case rv, ry
+  /// A register in r/m; d is 4 bytes wide, and a as wide as the address size.
+  case rv, ry, rd, ra
   /// Segment, control and debug registers in reg.
   case sw, cn, dn
   /// ST(i), where i is r/m.

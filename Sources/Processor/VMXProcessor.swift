@@ -104,6 +104,9 @@ public struct VirtualClock: @unchecked Sendable {
   /// runs, whatever its RFLAGS.IF (vmcs01 and vmcs02 always have "external-interrupt exiting").
   public var interruptDeadline: UInt64 = .max
 
+  /// The cycles that guests let pass by UMWAIT and TPAUSE.
+  public var pausedCycles: UInt64 = 0
+
   /// The VMREADs and VMWRITEs that guests completed on a shadow VMCS, without a VM exit.
   public var shadowReads: UInt64 = 0
   public var shadowWrites: UInt64 = 0

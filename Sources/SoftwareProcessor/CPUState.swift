@@ -145,6 +145,8 @@ struct ModelSpecificState {
   var tscAdjust: UInt64 = 0
   /// IA32_XSS: the supervisor state components that XSAVES and XRSTORS manage.
   var xss: UInt64 = 0
+  /// IA32_UMWAIT_CONTROL.
+  var umwaitControl: UInt64 = 0
 }
 
 /// Why an instruction did not complete; the details are in ``CPUState/pending``.

@@ -55,6 +55,7 @@ extension Core {
     case .kernelGSBase: return msrs.kernelGSBase
     case .tscAux: return msrs.tscAux
     case .xss: return msrs.xss
+    case .umwaitControl where hasUserWait: return msrs.umwaitControl
     default: return nil
     }
   }
@@ -85,10 +86,15 @@ extension Core {
     case .xss:
       guard value & ~ExtendedStateComponent.supervisor == 0 else { return false }
       cpu.pointee.msrs.xss = value
+    case .umwaitControl:
+      guard hasUserWait, UMWAITControl(rawValue: value).isValid else { return false }
+      cpu.pointee.msrs.umwaitControl = value
     default: return writeAddressMSR(register, value)
     }
     return true
   }
+
+  private var hasUserWait: Bool { !cpu.pointee.missingFeatures.extendedECX.contains(.waitpkg) }
 
   /// Writes one of the MSRs that hold a linear address, which must be canonical.
   private func writeAddressMSR(_ register: ModelSpecificRegister, _ value: UInt64) -> Bool {

@@ -45,7 +45,7 @@ extension Core {
     self[.rcx] = cpu.pointee.msrs.tscAux
   }
 
-  private func requireTimeStampAccess() throws(Interruption) {
+  func requireTimeStampAccess() throws(Interruption) {
     if cr4.contains(.tsd), cpl > 0, cr0.contains(.pe) { throw raise(.generalProtection) }
   }
 

@@ -18,6 +18,7 @@ extension Core {
     nonRoot.pointee.virtualAPIC = VirtualAPICState(vmcs, secondary)
     // The first PAUSE after a VM entry begins a loop.
     nonRoot.pointee.lastPAUSE = 0
+    nonRoot.pointee.isMonitorArmed = false
     let offsets = nonRoot.pointee.primary.contains(.useTSCOffsetting)
     cpu.pointee.msrs.tscOffset = offsets ? vmcs[.tscOffset] : 0
     cpu.pointee.msrs.tscMultiplier =

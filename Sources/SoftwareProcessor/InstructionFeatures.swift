@@ -95,6 +95,7 @@ enum InstructionFeatures {
     (ProcessorFeatures(extendedEBX: .clflushopt), [.clflushopt]),
     (ProcessorFeatures(extendedEBX: .clwb), [.clwb]),
     (ProcessorFeatures(extendedECX: .rdpid), [.rdpid]),
+    (ProcessorFeatures(extendedECX: .waitpkg), [.umonitor, .umwait, .tpause]),
     (ProcessorFeatures(extendedECX: .movdiri), [.movdiri]),
     (ProcessorFeatures(extendedECX: .movdir64b), [.movdir64b]),
     (ProcessorFeatures(extendedEDX: .serialize), [.serialize]),

@@ -20,6 +20,8 @@ struct NonRootState {
   /// The clock's cycles at the last PAUSE, and at that which began its loop, for PAUSE-loop exiting.
   var lastPAUSE: UInt64 = 0
   var firstPAUSE: UInt64 = 0
+  /// Whether UMONITOR has armed the monitor since the VM entry.
+  var isMonitorArmed = false
   /// Whether an MTF VM exit is pending.
   var isMTFPending = false
   var virtualAPIC = VirtualAPICState()

@@ -51,6 +51,7 @@ extension SoftwareCPU {
       .virtualizeAPICAccesses, .virtualizeX2APICMode, .apicRegisterVirtualization, .virtualInterruptDelivery,
       .rdrandExiting, .enableINVPCID, .vmcsShadowing, .rdseedExiting, .enableXSAVES,
       .modeBasedExecuteControlForEPT, .useTSCScaling, .enableVMFunctions, .pauseLoopExiting,
+      .enableUserWaitAndPause,
     ]
     let exit: PrimaryExitControls = [
       .saveDebugControls, .hostAddressSpaceSize, .acknowledgeInterruptOnExit, .savePAT, .loadPAT,

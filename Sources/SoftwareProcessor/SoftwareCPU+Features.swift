@@ -19,7 +19,7 @@ extension SoftwareCPU {
         .fsgsbase, .bmi1, .avx2, .smep, .bmi2, .erms, .invpcid, .rdseed, .adx, .smap, .clflushopt, .clwb,
         .deprecatesFPUSelectors,
       ],
-      extendedECX: [.umip, .rdpid, .movdiri, .movdir64b],
+      extendedECX: [.umip, .waitpkg, .rdpid, .movdiri, .movdir64b],
       extendedEDX: [.serialize],
       signatureECX: [.lahf, .lzcnt, .prefetchw],
       signatureEDX: [.syscall, .executeDisable, .pages1GByte, .rdtscp, .intel64],

@@ -21,6 +21,7 @@ public struct ModelSpecificRegister: RawRepresentable, Hashable, Sendable {
   @inlinable public static var biosUpdateTrigger: Self { Self(0x79) }
   @inlinable public static var biosSignature: Self { Self(0x8B) }
   @inlinable public static var platformInformation: Self { Self(0xCE) }
+  @inlinable public static var umwaitControl: Self { Self(0xE1) }
   @inlinable public static var mtrrCapability: Self { Self(0xFE) }
   @inlinable public static var archCapabilities: Self { Self(0x10A) }
   @inlinable public static var flushCmd: Self { Self(0x10B) }

@@ -89,6 +89,14 @@ extension ExitCase {
     .instruction(
       "RDTSCP", .rdtscp, [0x0F, 0x01, 0xF9], .rdtscExiting, needs: .enableRDTSCP),
     .instruction("PAUSE", .pause, [0xF3, 0x90], .pauseExiting),
+    .instruction(
+      "UMWAIT", .umwait, [0xF2, 0x41, 0x0F, 0xAE, 0xF1], .rdtscExiting, needs: .enableUserWaitAndPause,
+      information: 0x848
+    ) { $0.pointee.r9 = 0 },
+    .instruction(
+      "TPAUSE", .tpause, [0x66, 0x0F, 0xAE, 0xF3], .rdtscExiting, needs: .enableUserWaitAndPause,
+      information: 0x818
+    ) { $0.pointee.rbx = 1 },
     .instruction("MONITOR", .monitor, [0x0F, 0x01, 0xC8], .monitorExiting) {
       ($0.pointee.rax, $0.pointee.rcx, $0.pointee.rdx) = (RigPlace.l2Data, 0, 0)
     },

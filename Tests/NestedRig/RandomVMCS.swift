@@ -99,6 +99,7 @@ package struct RandomVMCS {
       .virtualInterruptDelivery,
       .enableVMFunctions, .vmcsShadowing, .enablePML, .eptViolationVE, .useTSCScaling, .unrestrictedGuest,
       .modeBasedExecuteControlForEPT, .enableINVPCID, .enableRDTSCP, .enableXSAVES, .pauseLoopExiting,
+      .enableUserWaitAndPause,
     ])
     vmcs.exitControls.insert(.acknowledgeInterruptOnExit)
     vmcs.vmFunctionControls = .eptpSwitching

@@ -77,6 +77,9 @@ private struct FeatureProbe: CustomTestStringConvertible {
     FeatureProbe("CLFLUSHOPT", .init(extendedEBX: .clflushopt), [0x66, 0x0F, 0xAE, 0x3F]),
     FeatureProbe("CLWB", .init(extendedEBX: .clwb), [0x66, 0x0F, 0xAE, 0x37]),
     FeatureProbe("RDPID", .init(extendedECX: .rdpid), [0xF3, 0x0F, 0xC7, 0xF8]),
+    FeatureProbe("UMONITOR", .init(extendedECX: .waitpkg), [0xF3, 0x0F, 0xAE, 0xF7]),
+    FeatureProbe("UMWAIT", .init(extendedECX: .waitpkg), [0xF2, 0x0F, 0xAE, 0xF1]),
+    FeatureProbe("TPAUSE", .init(extendedECX: .waitpkg), [0x66, 0x0F, 0xAE, 0xF1]),
     FeatureProbe("MOVDIRI", .init(extendedECX: .movdiri), [0x0F, 0x38, 0xF9, 0x07]),
     FeatureProbe("MOVDIR64B", .init(extendedECX: .movdir64b), [0x66, 0x0F, 0x38, 0xF8, 0x07]),
     FeatureProbe("SERIALIZE", .init(extendedEDX: .serialize), [0x0F, 0x01, 0xE8]),
@@ -109,7 +112,7 @@ private struct FeatureProbe: CustomTestStringConvertible {
   /// Executes `code` and then HLT at CPL 0 with everything enabled; the exception that came, if one did.
   private func exception(of code: [UInt8], on features: ProcessorFeatures) throws -> UInt64? {
     let guest = try SystemGuest(code + [0xF4], features: features)
-    guest.enable([.enableRDTSCP, .enableINVPCID, .enableXSAVES])
+    guest.enable([.enableRDTSCP, .enableINVPCID, .enableXSAVES, .enableUserWaitAndPause])
     guest.vmcs[.guestCR4] = CR4([.pae, .vmxe, .osfxsr, .osxmmexcpt, .osxsave, .fsgsbase]).rawValue
     #expect(guest.cpu.writeXCR0(7))
     guest.vmcs[.exceptionBitmap] = 0xFFFF_FFFF
