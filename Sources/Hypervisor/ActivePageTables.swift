@@ -6,7 +6,7 @@ import X86
 /// What a guest's translation of linear addresses depends on, but for its page tables and its privilege.
 struct TranslationState: Equatable {
   var cr3: UInt64 = 0
-  /// CR0.PG and CR0.WP, CR4.PSE and CR4.PAE, IA32_EFER.NXE and IA32_EFER.LMA, each in its place.
+  /// CR0.PG and CR0.WP, CR4.PSE, CR4.PAE and CR4.PCIDE, IA32_EFER.NXE and IA32_EFER.LMA, each in its place.
   var cr0: UInt64 = 0
   var cr4: UInt64 = 0
   var efer: UInt64 = 0
@@ -18,13 +18,15 @@ struct TranslationState: Equatable {
   init(of vmcs: VMCS) {
     cr3 = vmcs[.guestCR3]
     cr0 = vmcs[.guestCR0] & CR0([.pg, .wp]).rawValue
-    cr4 = vmcs[.guestCR4] & CR4([.pse, .pae]).rawValue
+    cr4 = vmcs[.guestCR4] & CR4([.pse, .pae, .pcide]).rawValue
     efer = vmcs[.guestEFER] & EFER([.nxe, .lma]).rawValue
     guard isPaging, cr4 & CR4.pae.rawValue != 0, !isLong else { return }
     pdptes = [vmcs[.guestPDPTE0], vmcs[.guestPDPTE1], vmcs[.guestPDPTE2], vmcs[.guestPDPTE3]]
   }
 
   var isPaging: Bool { cr0 & CR0.pg.rawValue != 0 }
+  /// The PCID that the guest's translations are tagged with, 0 without PCIDs.
+  var pcid: UInt64 { cr4 & CR4.pcide.rawValue != 0 ? cr3 & 0xFFF : 0 }
   /// Whether the guest is in IA-32e mode, with four levels of tables; else the active ones are those of PAE paging.
   var isLong: Bool { efer & EFER.lma.rawValue != 0 }
   /// Whether the guest's own page tables are those of 32-bit paging.
@@ -63,8 +65,9 @@ struct ActivePageTables {
   }
 
   let root: L0Page
-  /// The VPID that the guest runs with.
+  /// The VPID and the PCID that the guest runs with.
   var vpid: UInt64 = 0
+  var pcid: UInt64 = 0
   /// What it is made for.
   var state = TranslationState()
   /// When it was used last.

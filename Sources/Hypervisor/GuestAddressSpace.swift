@@ -61,7 +61,7 @@ struct GuestAddressSpace {
     isUser = guest.vmcs[.guestSSAccessRights] >> 5 & 3 == 3
     obeysSMAP = !flags.contains(.ac)
     is64Bit = guest.is64Bit
-    watchesData = guest.vmcs[.guestDR7] & 0xFF != 0
+    watchesData = guest.hasBreakpoints
   }
 
   /// The same memory for accesses of the processor itself, which are supervisor-mode accesses whatever the CPL.

@@ -29,7 +29,7 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   public init(
     _ wanted: MachineConfiguration, makeProcessor: (PhysicalMemory) throws -> P
   ) throws {
-    let configuration = wanted.asPossible
+    let configuration = wanted
     guard configuration.memorySize & 0xFFF == 0,
       configuration.memorySize >= MachineConfiguration.minimumMemory,
       configuration.memorySize <= MachineConfiguration.maximumMemory

@@ -80,15 +80,6 @@ public struct MachineConfiguration: Sendable {
 
   public init(image: GuestImage) { self.image = image }
 
-  /// The same, but that a machine whose L0 has no EPT has no PCIDs: its active page tables are for one PCID.
-  var asPossible: MachineConfiguration {
-    guard !nested.memoryDesign.usesEPT else { return self }
-    var configuration = self
-    configuration.model = model.without(
-      ProcessorFeatures(featuresECX: [.pcid], extendedEBX: [.invpcid]))
-    return configuration
-  }
-
   /// What the virtual CPUs have on a processor that has `available`.
   func features(on available: ProcessorFeatures) -> ProcessorFeatures { model.features(on: available) }
 }

@@ -14,7 +14,7 @@ extension RunningGuest {
 
   /// The enabled I/O breakpoints that `access` meets.
   func portBreakpoints(_ access: IOQualification) -> DebugExceptionQualification {
-    guard visibleCR4.contains(.de) else { return [] }
+    guard hasBreakpoints, visibleCR4.contains(.de) else { return [] }
     return breakpoints(UInt64(access.port), size: access.size) { $0 == 2 }
   }
 
@@ -26,12 +26,15 @@ extension RunningGuest {
     work.pointee.breakpoints.formUnion(found)
   }
 
+  /// Whether any breakpoint is enabled, of whatever condition.
+  var hasBreakpoints: Bool { vmcs[.guestDR7] & 0xFF != 0 }
+
   /// The enabled breakpoints whose condition is one of those wanted, and which `size` bytes from `address` on meet.
   private func breakpoints(
     _ address: UInt64, size: UInt8, where isWanted: (UInt64) -> Bool
   ) -> DebugExceptionQualification {
+    guard hasBreakpoints else { return [] }
     let control = DR7(rawValue: vmcs[.guestDR7])
-    guard control.rawValue & 0xFF != 0 else { return [] }
     let addresses: [4 of UInt64] = [
       registers.pointee.dr0, registers.pointee.dr1, registers.pointee.dr2, registers.pointee.dr3,
     ]

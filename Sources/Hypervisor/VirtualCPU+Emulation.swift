@@ -132,10 +132,19 @@ extension VirtualCPU {
     switch result {
     case .completed: guest.completeInstruction()
     case .completedWithFlush:
-      forgetLinearMappings()
+      forgetLinearMappings(after: access)
       guest.completeInstruction()
     case .fault(let vector): guest.raise(vector)
     }
+  }
+
+  /// MOV to CR3 flushes the PCID that it names; what changes paging, all.
+  ///
+  /// Source: SDM volume 3, "Operations that Invalidate TLBs and Paging-Structure Caches".
+  private mutating func forgetLinearMappings(after access: ControlRegisterQualification) {
+    let guest = guest
+    let isOfOnePCID = access.number == 3 && CR4(rawValue: guest.vmcs[.guestCR4]).contains(.pcide)
+    forgetLinearMappings(vpid: guest.vmcs[.vpid], pcid: isOfOnePCID ? guest.vmcs[.guestCR3] & 0xFFF : nil)
   }
 
   private func result(of access: ControlRegisterQualification) throws(GuestFault) -> EmulationResult {

@@ -47,7 +47,53 @@ extension VirtualCPU {
       forgetLinearMapping(of: guest[.exitQualification], vpid: guest[.vpid])
       guest.completeInstruction()
       return true
+    case .invpcid where !isForL1(.invlpgExiting):
+      emulateINVPCID()
+      return true
     default: return false
+    }
+  }
+
+  /// INVPCID, whose privilege the processor has checked.
+  ///
+  /// Source: SDM volume 2, "INVPCID—Invalidate Process-Context Identifier".
+  private mutating func emulateINVPCID() {
+    do throws(GuestFault) {
+      try invalidateByPCID()
+      guest.completeInstruction()
+    } catch {
+      give(error)
+    }
+  }
+
+  /// Gives the guest the exception of `fault`, or L1 the VM exit that it has asked for.
+  private mutating func give(_ fault: GuestFault) {
+    let pageFaultAddress = registers.pointee.cr2
+    take(fault)
+    guard let exit = vmx.interceptedException() else { return }
+    registers.pointee.cr2 = pageFaultAddress
+    reflect(exit)
+  }
+
+  private mutating func invalidateByPCID() throws(GuestFault) {
+    let guest = guest
+    let space = addressSpace
+    let emulator = InstructionEmulator(space, try space.fetchInstruction())
+    let place = try emulator.operandAddress(size: 16, .read)
+    let descriptor = try space.load(place, size: 8)
+    let linear = try space.load(place &+ 8, size: 8)
+    let type =
+      guest[GeneralRegister(number: UInt64(emulator.instruction.operand0.register))]
+      & (guest.is64Bit ? .max : 0xFFFF_FFFF)
+    let pcid = descriptor & 0xFFF
+    guard type <= 3, descriptor >> 12 == 0, type > 1 || pcid == 0 || guest.visibleCR4.contains(.pcide),
+      type != 0 || AddressForm.isCanonical(linear)
+    else { throw .exception(.generalProtection) }
+    let vpid = guest.vmcs[.vpid]
+    switch type {
+    case 0: forgetLinearMapping(of: linear, vpid: vpid)
+    case 1: forgetLinearMappings(vpid: vpid, pcid: pcid)
+    default: forgetLinearMappings(vpid: vpid)
     }
   }
 
@@ -82,8 +128,30 @@ extension VirtualCPU {
       reason = ExitReasonField(.eptViolation)
       return false
     }
+    if isOverriding(kind, mapping), performOverridingWrite() { return true }
     guard map(page) else { return false }
     if outcome == nil { resumeAfterPageFault() }
+    return true
+  }
+
+  /// Whether a supervisor writes, with CR0.WP = 0, to a user-mode page that is not writable, and the page cannot be the
+  /// supervisor's alone: SMAP or SMEP would then no longer see that it is the user's.
+  private func isOverriding(_ kind: AccessKind, _ mapping: LinearMapping<L1>) -> Bool {
+    kind == .write && !mapping.isWritable && mapping.isUser
+      && !CR4(rawValue: guest.vmcs[.guestCR4]).isDisjoint(with: [.smap, .smep])
+  }
+
+  /// Has L0 perform the instruction that writes so; false if it has no emulation of it, or the delivery of an event writes.
+  private mutating func performOverridingWrite() -> Bool {
+    guard !guest.vmcs.idtVectoringInformation.isValid else { return false }
+    var emulator = InstructionEmulator(addressSpace)
+    do throws(GuestFault) {
+      try emulator.executeInstruction()
+    } catch {
+      if case .notEmulated = error { return false }
+      give(error)
+    }
+    devices.noteAccess()
     return true
   }
 
@@ -185,9 +253,9 @@ extension VirtualCPU {
   /// Has the processor forget the linear mappings of the guest that runs.
   mutating func forgetLinearMappings() { forgetLinearMappings(vpid: guest.vmcs[.vpid]) }
 
-  /// Forgets the linear mappings of the guest with `vpid`.
-  mutating func forgetLinearMappings(vpid: UInt64) {
-    virtualTLB?.forgetAll(vpid: vpid)
+  /// Forgets the linear mappings of the guest with `vpid`; where L0 translates, those of one PCID alone if that is given.
+  mutating func forgetLinearMappings(vpid: UInt64, pcid: UInt64? = nil) {
+    virtualTLB?.forgetAll(vpid: vpid, pcid: pcid)
     forgetLinearMappingsOfProcessor(vpid)
   }
 

@@ -6,7 +6,7 @@ import X86
 /// EPT, and ``arm(_:)`` turns one into what such a processor can enter, until ``disarm(_:)``.
 ///
 /// The processor then walks an active page-table hierarchy, of which the guest knows nothing: page faults, MOV to and from
-/// CR3, INVLPG and changes of paging exit to L0. There is one hierarchy for each VPID.
+/// CR3, INVLPG, INVPCID and changes of paging exit to L0. There is one hierarchy for each VPID and PCID.
 /// Source: SDM volume 3, "Virtual TLB Emulation" and "Details of Virtual TLB Operation".
 struct VirtualTLB {
   /// The bits of CR0 that L0 owns because the processor's differ from the guest's: paging is always on, and with
@@ -93,23 +93,27 @@ struct VirtualTLB {
 
   // MARK: The hierarchies
 
-  /// Makes the hierarchy of `vpid` current; returns whether what it held was made for another translation, and dropped.
+  /// Makes the hierarchy of `vpid` and of the PCID current; returns whether the processor may still know another one for
+  /// that VPID: what it held was made for another translation, and dropped, or another PCID was in use.
   private mutating func select(_ vpid: UInt64, _ state: TranslationState) -> Bool {
     clock &+= 1
-    var chosen = 0
+    let pcid = state.pcid
+    var oldest = 0
+    var chosen: Int?
+    var last: Int?
     for number in 0..<9 {
-      if hierarchies[number].vpid == vpid {
-        chosen = number
-        break
-      }
-      if hierarchies[number].stamp < hierarchies[chosen].stamp { chosen = number }
+      if hierarchies[number].stamp < hierarchies[oldest].stamp { oldest = number }
+      guard hierarchies[number].vpid == vpid else { continue }
+      if hierarchies[number].pcid == pcid { chosen = number }
+      if last.map({ hierarchies[$0].stamp < hierarchies[number].stamp }) ?? true { last = number }
     }
-    current = chosen
-    hierarchies[chosen].stamp = clock
-    guard hierarchies[chosen].vpid != vpid || hierarchies[chosen].state != state else { return false }
-    hierarchies[chosen].forgetAll(pool)
-    hierarchies[chosen].vpid = vpid
-    hierarchies[chosen].state = state
+    current = chosen ?? oldest
+    hierarchies[current].stamp = clock
+    if chosen != nil, hierarchies[current].state == state { return last != current }
+    hierarchies[current].forgetAll(pool)
+    hierarchies[current].vpid = vpid
+    hierarchies[current].pcid = pcid
+    hierarchies[current].state = state
     return true
   }
 
@@ -118,18 +122,20 @@ struct VirtualTLB {
     hierarchies[current].map(page.linear, page.leaf, pieceOf: page.size, pool, counting: &accesses)
   }
 
-  /// Forgets what the guest with `vpid` has mapped at `linear`; returns whether that may be more than 4 KByte.
+  /// Forgets what the guest with `vpid` has mapped at `linear`, whatever the PCID, for it may be a global page; returns
+  /// whether that may be more than 4 KByte.
   mutating func forget(_ linear: UInt64, vpid: UInt64) -> Bool {
+    var wasLarge = false
     for number in 0..<9 where hierarchies[number].vpid == vpid {
-      return hierarchies[number].forget(linear, pool)
+      if hierarchies[number].forget(linear, pool) { wasLarge = true }
     }
-    return false
+    return wasLarge
   }
 
-  /// Forgets all that the guest with `vpid` has mapped, or every guest.
-  mutating func forgetAll(vpid: UInt64? = nil) {
+  /// Forgets all that the guest with `vpid` has mapped, or every guest; with one of its PCIDs, or with any.
+  mutating func forgetAll(vpid: UInt64? = nil, pcid: UInt64? = nil) {
     for number in 0..<9 where vpid == nil || hierarchies[number].vpid == vpid {
-      hierarchies[number].forgetAll(pool)
+      if pcid == nil || hierarchies[number].pcid == pcid { hierarchies[number].forgetAll(pool) }
     }
   }
 }

@@ -280,6 +280,215 @@ import Trace
     #expect(run.result.outcome == .guestReported(code: 0))
   }
 
+  /// Page tables of L1's own at 2 MByte: the first 16 MByte by supervisor's large pages at their own addresses, and a page
+  /// table at 203000h for 1000000h; the same once more at 20A000h, with a page table at 20D000h.
+  private static let twoSpaces = """
+        .intel_syntax noprefix
+        mov rsp, 0x180000
+        cld
+        mov edi, 0x200000
+        xor eax, eax
+        mov ecx, 0x10000/8
+        rep stosq
+        mov qword ptr [0x200000], 0x201007
+        mov qword ptr [0x201000], 0x202007
+        mov qword ptr [0x20A000], 0x20B007
+        mov qword ptr [0x20B000], 0x20C007
+        mov rax, 0x83
+        mov edi, 0x202000
+        mov ecx, 8
+    large:
+        mov [rdi], rax
+        mov [rdi+0xA000], rax
+        add rax, 0x200000
+        add rdi, 8
+        loop large
+        mov qword ptr [0x202040], 0x203007
+        mov qword ptr [0x20C040], 0x20D007
+        lea rax, [rip+fault]
+        mov [0x2080E0], ax
+        mov [0x2080D0], ax
+        mov cx, cs
+        mov [0x2080E2], cx
+        mov [0x2080D2], cx
+        mov word ptr [0x2080E4], 0x8E00
+        mov word ptr [0x2080D4], 0x8E00
+        shr rax, 16
+        mov [0x2080E6], ax
+        mov [0x2080D6], ax
+        mov word ptr [0x209000], 0xFFF
+        mov qword ptr [0x209002], 0x208000
+        lidt [0x209000]
+        mov rax, 0x200000
+        mov cr3, rax
+        mov qword ptr [0x300000], 1
+        mov qword ptr [0x301000], 2
+        mov qword ptr [0x302000], 3
+        xor ebx, ebx
+    """
+
+  /// What a failed check reports, and a handler of #PF and #GP that notes the error code and goes on at R13.
+  private static let ending = """
+
+        xor ebx, ebx
+    failed:
+        mov eax, ebx
+        out 0xF4, al
+        hlt
+    fault:
+        pop r14
+        mov [rsp], r13
+        iretq
+    """
+
+  @Test(arguments: MemoryDesign.allCases) func addressSpacesHavePCIDs(_ design: MemoryDesign) throws {
+    let program =
+      Self.twoSpaces + """
+
+            mov rax, cr4
+            or eax, 0x20000
+            mov cr4, rax
+            mov qword ptr [0x203000], 0x300007
+            mov qword ptr [0x20D000], 0x301007
+            mov r8, 0x200001
+            mov r9, 0x20A002
+            mov r10, 0x8000000000000000
+            lea rsi, [0x20E000]
+            mov qword ptr [rsi], 1
+            mov qword ptr [rsi+8], 0x1000000
+
+            # 1: two address spaces, and back to the first; CR3 reads as it was written, but for bit 63.
+            inc ebx
+            mov cr3, r8
+            cmp qword ptr [0x1000000], 1
+            jne failed
+            mov cr3, r9
+            cmp qword ptr [0x1000000], 2
+            jne failed
+            mov rax, r8
+            or rax, r10
+            mov cr3, rax
+            cmp qword ptr [0x1000000], 1
+            jne failed
+            mov rax, cr3
+            cmp rax, r8
+            jne failed
+
+            # 2: the other PCID is invalidated from here.
+            inc ebx
+            mov rax, r9
+            or rax, r10
+            mov cr3, rax
+            cmp qword ptr [0x1000000], 2
+            jne failed
+            mov qword ptr [0x203000], 0x302007
+            mov eax, 1
+            invpcid rax, [rsi]
+            mov rax, r8
+            or rax, r10
+            mov cr3, rax
+            cmp qword ptr [0x1000000], 3
+            jne failed
+
+            # 3: one address of the current one.
+            inc ebx
+            mov qword ptr [0x203000], 0x300007
+            xor eax, eax
+            invpcid rax, [rsi]
+            cmp qword ptr [0x1000000], 1
+            jne failed
+
+            # 4: a load of CR3 without bit 63.
+            inc ebx
+            mov qword ptr [0x203000], 0x302007
+            mov cr3, r8
+            cmp qword ptr [0x1000000], 3
+            jne failed
+
+            # 5: all of them.
+            inc ebx
+            mov qword ptr [0x20D000], 0x300007
+            mov eax, 2
+            invpcid rax, [rsi]
+            mov rax, r9
+            or rax, r10
+            mov cr3, rax
+            cmp qword ptr [0x1000000], 1
+            jne failed
+
+            # 6: a type that there is not, and a reserved bit of the descriptor.
+            inc ebx
+            lea r13, [rip+next]
+            mov r14, -1
+            mov eax, 4
+            invpcid rax, [rsi]
+        next:
+            test r14, r14
+            jnz failed
+            lea r13, [rip+last]
+            mov r14, -1
+            mov qword ptr [rsi], 0x1001
+            mov eax, 1
+            invpcid rax, [rsi]
+        last:
+            test r14, r14
+            jnz failed
+        """ + Self.ending
+    let run = try runAssembly(program) { $0.nested.memoryDesign = design }
+    #expect(run.result.outcome == .guestReported(code: 0), "the number of the check")
+  }
+
+  /// A supervisor that may write to a read-only page of the user, having CR0.WP = 0, may still not read it without AC.
+  @Test(arguments: MemoryDesign.allCases) func writeProtectionIsNotSMAP(_ design: MemoryDesign) throws {
+    let program =
+      Self.twoSpaces + """
+
+            mov qword ptr [0x203000], 0x300005
+            mov rax, cr0
+            and rax, ~0x10000
+            mov cr0, rax
+            mov rax, cr4
+            or eax, 0x200000
+            mov cr4, rax
+
+            # 1: a write with AC = 1.
+            inc ebx
+            lea r13, [rip+failed]
+            stac
+            mov qword ptr [0x1000000], 0x66
+            cmp qword ptr [0x1000000], 0x66
+            jne failed
+            test byte ptr [0x203000], 0x40
+            jz failed
+
+            # 2: a read with AC = 0.
+            inc ebx
+            clac
+            lea r13, [rip+refused]
+            mov r14, -1
+            mov rax, [0x1000000]
+        refused:
+            cmp r14, 1
+            jne failed
+
+            # 3: a write with AC = 0.
+            inc ebx
+            lea r13, [rip+again]
+            mov r14, -1
+            mov qword ptr [0x1000000], 0x67
+        again:
+            cmp r14, 3
+            jne failed
+            cmp qword ptr [0x300000], 0x66
+            jne failed
+        """ + Self.ending
+    let run = try runAssembly(program) {
+      $0.nested.memoryDesign = design
+      $0.model = .named("max") ?? .standard
+    }
+    #expect(run.result.outcome == .guestReported(code: 0), "the number of the check")
+  }
+
   @Test func realAddressModeNeedsEPT() throws {
     let run = try runAssembly(
       """
