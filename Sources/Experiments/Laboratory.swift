@@ -17,11 +17,12 @@ public enum Laboratory {
 
   /// The same on the KVM processor. Throws ``KVMError``, too.
   public static func machine(
-    _ configuration: MachineConfiguration, intercepts: InterceptMode, device: String = KVMHost.defaultPath
+    _ configuration: MachineConfiguration, intercepts: InterceptMode, lending: Lending,
+    device: String = KVMHost.defaultPath
   ) throws -> Machine<KVMCPU> {
     try Machine(configuration) { memory in
       let features = configuration.model.features(on: SoftwareCPU.features)
-      return try KVMCPU(memory: memory, features: features, intercepts: intercepts, path: device)
+      return try KVMCPU(memory: memory, features: features, intercepts: intercepts, lending: lending, path: device)
     }
   }
 }

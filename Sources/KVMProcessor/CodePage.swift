@@ -10,7 +10,7 @@ import InstructionDecoder
 /// over every instruction, and KVM leaves KVM_RUN at it with nothing pending. So no instruction is executed that was not
 /// decoded before. The copy is made for one decoding mode.
 ///
-/// Guests see the HLTs when they read their own code; with `--intercepts stepped` there are none.
+/// A guest that loads from the page that it executes may see the HLTs; with `--intercepts stepped` there are none.
 final class CodePage {
   /// The L0-physical page number.
   let page: Int
@@ -203,7 +203,7 @@ extension Instruction {
     // The instruction pointer is cut to 16 bits.
     let isNarrow = operandSize == 2
     switch instructionClass {
-    case .plain: return ([next], false)
+    case .plain: return ([next], readsPage(next))
     case .directBranch:
       if isNarrow { return ([], true) }
       // Without following returns, what a called function returns to is decoded when it returns.
@@ -214,6 +214,17 @@ extension Instruction {
       // A call through a register or memory comes back behind itself.
       return (followsReturns && mnemonic == .call && next < 4096 ? [next] : [], true)
     }
+  }
+}
+
+extension Instruction {
+  /// Whether it reads from the page that it is in, where the software processor alone sees what stands there. `next` is the
+  /// offset of the instruction behind it. Of an address made of registers that is not known.
+  fileprivate func readsPage(_ next: Int) -> Bool {
+    guard address.base == MemoryAddress.instructionPointer, mnemonic != .lea, let operand = memoryOperand
+    else { return false }
+    let first = next &+ Int(truncatingIfNeeded: address.displacement)
+    return first &+ Int(operand.size) > 0 && first < 4096
   }
 }
 

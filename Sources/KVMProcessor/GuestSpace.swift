@@ -49,8 +49,15 @@ final class GuestSpace {
   private struct Region {
     var slot: UInt32
     var base: UnsafeMutableRawPointer
-    /// One bit per page: whether it is mapped.
-    var mapped: [UInt64]
+    /// For each guest-physical page the page of RAM that it is, or is a copy of, plus 1; 0 for none.
+    var pages: UnsafeMutablePointer<UInt32>
+
+    static let pagesSize = Int(regionSize >> 12) * MemoryLayout<UInt32>.stride
+
+    func release() {
+      munmap(base, Int(regionSize))
+      munmap(pages, Self.pagesSize)
+    }
   }
 
   private static let regionShift: UInt64 = 30
@@ -63,28 +70,44 @@ final class GuestSpace {
     self.pageCount = pageCount
     machine = try KVMVirtualMachine(system)
     systemState.initializeMemory(as: UInt8.self, repeating: 0, count: SoftwareCPU.systemStateSize)
-    let table = mmap(
-      nil, pageCount * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    guard let table, table != MAP_FAILED else { throw .last(.mapMemory) }
-    places = table.bindMemory(to: UInt64.self, capacity: pageCount)
+    places = try Self.reserved(pageCount * 8, PROT_READ | PROT_WRITE)
+      .bindMemory(to: UInt64.self, capacity: pageCount)
   }
 
   deinit {
-    for region in regions.values { munmap(region.base, Int(Self.regionSize)) }
+    for region in regions.values { region.release() }
     munmap(places, pageCount * 8)
     loaded.deallocate()
     systemState.deallocate()
   }
 
+  /// Host addresses that take memory as they are touched, zeros at first.
+  private static func reserved(_ size: Int, _ protection: Int32) throws(KVMError) -> UnsafeMutableRawPointer {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    guard let place = mmap(nil, size, protection, flags, -1, 0), place != MAP_FAILED else {
+      throw .last(.mapMemory)
+    }
+    return place
+  }
+
   /// Whether something is mapped at guest-physical page number `guest`.
-  func isMapped(_ guest: UInt64) -> Bool {
-    guard let region = regions[guest >> (Self.regionShift - 12)] else { return false }
-    let index = guest & 0x3FFFF
-    return region.mapped[Int(index >> 6)] >> (index & 63) & 1 != 0
+  func isMapped(_ guest: UInt64) -> Bool { page(at: guest) != nil }
+
+  /// The page of RAM that guest-physical page number `guest` is, or is a copy of.
+  private func page(at guest: UInt64) -> Int? {
+    guard let region = regions[guest >> (Self.regionShift - 12)] else { return nil }
+    let page = region.pages[Int(guest & 0x3FFFF)]
+    return page == 0 ? nil : Int(page) - 1
   }
 
   /// Whether a copy of code is mapped at guest-physical page number `guest`.
   func isCopied(_ guest: UInt64) -> Bool { copied.contains(guest) }
+
+  /// Takes every copy of code but the one at `guest` out of the guest's reach, so that whoever reads there next is shown
+  /// the page itself.
+  func hideCopies(but guest: UInt64) throws(KVMError) {
+    for other in copied where other != guest { try unmap(other, count: 1) }
+  }
 
   /// Makes the addresses around guest-physical page `guest` ones at which pages can be missing.
   func reserve(_ guest: UInt64) throws(KVMError) {
@@ -95,18 +118,22 @@ final class GuestSpace {
     let number = guest >> (Self.regionShift - 12)
     if regions[number] != nil { return number }
     if regions.count >= Self.greatestRegionCount { try forgetAll() }
-    let base = mmap(
-      nil, Int(Self.regionSize), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    guard let base, base != MAP_FAILED else { throw .last(.mapMemory) }
+    let base = try Self.reserved(Int(Self.regionSize), PROT_NONE)
     do throws(KVMError) {
-      try machine.setMemory(
-        slot: nextSlot, guest: number << Self.regionShift, size: Self.regionSize, host: base)
+      let pages = try Self.reserved(Region.pagesSize, PROT_READ | PROT_WRITE)
+      regions[number] = Region(
+        slot: nextSlot, base: base, pages: pages.bindMemory(to: UInt32.self, capacity: Int(Self.regionSize >> 12)))
     } catch {
       munmap(base, Int(Self.regionSize))
       throw error
     }
-    regions[number] = Region(
-      slot: nextSlot, base: base, mapped: [UInt64](repeating: 0, count: Int(Self.regionSize >> 18)))
+    do throws(KVMError) {
+      try machine.setMemory(
+        slot: nextSlot, guest: number << Self.regionShift, size: Self.regionSize, host: base)
+    } catch {
+      regions.removeValue(forKey: number)?.release()
+      throw error
+    }
     nextSlot += 1
     return number
   }
@@ -119,8 +146,8 @@ final class GuestSpace {
   ) throws(KVMError) {
     let number = try region(of: guest)
     let index = guest & 0x3FFFF
-    guard let base = regions[number]?.base else { return }
-    let place = base + Int(index << 12)
+    guard let region = regions[number] else { return }
+    let place = region.base + Int(index << 12)
     let flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE
     guard mmap(place, Int(count << 12), protection.flags, flags, descriptor, off_t(offset << 12)) == place
     else {
@@ -130,8 +157,7 @@ final class GuestSpace {
     if isCopy { copied.insert(guest) }
     for position in 0..<count {
       note(guest + position, at: page + Int(position))
-      let bit = index + position
-      regions[number]?.mapped[Int(bit >> 6)] |= 1 << (bit & 63)
+      region.pages[Int(index + position)] = UInt32(truncatingIfNeeded: page + Int(position) + 1)
     }
   }
 
@@ -140,10 +166,11 @@ final class GuestSpace {
     if places[page] == 0 { places[page] = guest + 1 } else { aliases[page, default: []].insert(guest) }
   }
 
-  /// Where page `page` of RAM is mapped.
+  /// Where page `page` of RAM is mapped, itself or as a copy. What was noted may have been mapped otherwise since.
   func places(of page: Int) -> [UInt64] {
     guard page < pageCount, places[page] != 0 else { return [] }
-    return [places[page] - 1] + (aliases[page].map(Array.init) ?? [])
+    let noted = [places[page] - 1] + (aliases[page].map(Array.init) ?? [])
+    return noted.filter { self.page(at: $0) == page }
   }
 
   /// Takes page `page` of RAM out of the guest's reach, wherever it is mapped.
@@ -160,11 +187,11 @@ final class GuestSpace {
 
   private func unmap(_ guest: UInt64, count: UInt64) throws(KVMError) {
     let number = guest >> (Self.regionShift - 12)
-    guard let base = regions[number]?.base else { return }
+    guard let region = regions[number] else { return }
     let index = guest & 0x3FFFF
-    try Self.empty(base + Int(index << 12), Int(count << 12))
+    try Self.empty(region.base + Int(index << 12), Int(count << 12))
     if !copied.isEmpty { copied.subtract(guest..<(guest + count)) }
-    for bit in index..<(index + count) { regions[number]?.mapped[Int(bit >> 6)] &= ~(1 << (bit & 63)) }
+    for position in index..<(index + count) { region.pages[Int(position)] = 0 }
   }
 
   private static func empty(_ place: UnsafeMutableRawPointer, _ size: Int) throws(KVMError) {
@@ -177,14 +204,11 @@ final class GuestSpace {
     for (number, region) in regions {
       try Self.empty(region.base, Int(Self.regionSize))
       guard regions.count >= Self.greatestRegionCount else {
-        for word in 0..<region.mapped.count where region.mapped[word] != 0 {
-          regions[number]?.mapped[word] = 0
-        }
+        madvise(region.pages, Region.pagesSize, MADV_DONTNEED)
         continue
       }
       try machine.setMemory(slot: region.slot, guest: number << Self.regionShift, size: 0, host: nil)
-      munmap(region.base, Int(Self.regionSize))
-      regions[number] = nil
+      regions.removeValue(forKey: number)?.release()
     }
     if regions.isEmpty { nextSlot = 0 }
     madvise(places, pageCount * 8, MADV_DONTNEED)

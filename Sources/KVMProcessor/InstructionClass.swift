@@ -5,7 +5,8 @@ enum InstructionClass: UInt8 {
   /// The guest's virtual CPU executes it: it moves data or computes, and VMX has no part in it.
   case plain
   /// The software processor executes it: it can cause a VM exit, reads or changes state that the virtual CPU does not
-  /// have as the guest sees it, or is no part of what every processor has.
+  /// have as the guest sees it, is no part of what every processor has, or copies or compares memory that may be the code
+  /// which is being executed.
   case sensitive
   /// A jump or call to the place that the instruction names, which is plain as far as that place is known.
   case directBranch
@@ -24,7 +25,7 @@ extension Instruction {
       .mul, .imul, .div, .idiv, .xadd, .cmpxchg, .cmpxchg8b, .cbw, .cwd,
       .rol, .ror, .rcl, .rcr, .shl, .shr, .sal, .sar, .shld, .shrd,
       .bt, .bts, .btr, .btc, .bsf, .bsr, .setcc,
-      .push, .pop, .leave, .movs, .cmps, .stos, .lods, .scas,
+      .push, .pop, .leave, .stos,
       .clc, .stc, .cmc, .cld, .std, .cli, .nop:
       .plain
     case .jmp, .call: operand0.kind == .relative ? .directBranch : .sensitive

@@ -127,9 +127,6 @@ extension KVMCPU {
     switch instruction.mnemonic {
     case .push, .call: registers.pointee.rsp &+= size
     case .stos: registers.pointee.rdi &-= step
-    case .movs:
-      registers.pointee.rdi &-= step
-      registers.pointee.rsi &-= step
     default: break
     }
     if !instruction.prefixes.isDisjoint(with: [.rep, .repne]) { registers.pointee.rcx &+= 1 }
@@ -164,12 +161,12 @@ extension Instruction {
   /// Whether it stores to memory.
   fileprivate var stores: Bool {
     switch mnemonic {
-    case .push, .stos, .movs: true
+    case .push, .stos: true
     default: operand0.kind == .memory && !onlyReads
     }
   }
 
   fileprivate var isRepeatedStore: Bool {
-    (mnemonic == .stos || mnemonic == .movs) && !prefixes.isDisjoint(with: [.rep, .repne])
+    mnemonic == .stos && !prefixes.isDisjoint(with: [.rep, .repne])
   }
 }

@@ -73,16 +73,10 @@ extension KVMCPU {
     }
   }
 
-  /// Has the pages watched that the instruction at RIP is in, which the software processor is about to decode.
-  func watchCode() throws(KVMError) {
-    let linear = software.hostedSegment(.cs).base &+ software.hostedRIP
-    for address in [linear, (linear &+ 15) & ~Self.pageMask] where address == linear || address > linear {
-      guard let guest = software.probe(address, .execute).guestPhysical,
-        let page = software.probePhysical(guest),
-        memory.contains(PhysicalAddress(page.physical), count: 1)
-      else { continue }
-      try watch(Int(page.physical >> 12))
-    }
+  /// Has the pages watched in which the software processor has decoded code.
+  func watchDecodedCode() throws(KVMError) {
+    guard software.hasFreshCode else { return }
+    try software.takeFreshCode { page throws(KVMError) in try watch(page) }
   }
 
   /// The code page that `address` in RAM is in, where the guest has it at `linear`, decoded in `mode`; nil if there is no
@@ -139,6 +133,16 @@ extension KVMCPU {
       if !isUnchanged || code.stores > CodePage.greatestStoreCount { try drop(code) }
       if code.stores > CodePage.greatestStoreCount { try unwatch(page) }
     }
+  }
+
+  /// Maps `code`'s copy at guest-physical address `guest`, and at no other, for where control leaves the page KVM is left:
+  /// what the guest reads of its code elsewhere is so shown to it without HLTs.
+  func showCopy(of code: CodePage, at guest: UInt64) throws(KVMError) {
+    guard let space, !space.isCopied(guest >> 12) else { return }
+    count { $0.mappings &+= 1 }
+    try space.hideCopies(but: guest >> 12)
+    try space.map(
+      guest >> 12, count: 1, page: code.page, copies.descriptor, offset: code.copyOffset, .read, isCopy: true)
   }
 
   /// Maps `code`'s copy at guest-physical address `guest`, and so wherever the page is mapped.

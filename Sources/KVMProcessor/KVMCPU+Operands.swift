@@ -40,15 +40,7 @@ extension KVMCPU {
     case .push, .call: add(.ss, (rsp &- size) & stackMask, true)
     case .pop: add(.ss, rsp & stackMask, false)
     case .leave: add(.ss, registers.pointee.rbp & stackMask, false)
-    case .movs:
-      add(instruction.address.segment, registers.pointee.rsi & addressMask, false)
-      add(.es, registers.pointee.rdi & addressMask, true)
-    case .cmps:
-      add(instruction.address.segment, registers.pointee.rsi & addressMask, false)
-      add(.es, registers.pointee.rdi & addressMask, false)
-    case .lods: add(instruction.address.segment, registers.pointee.rsi & addressMask, false)
     case .stos: add(.es, registers.pointee.rdi & addressMask, true)
-    case .scas: add(.es, registers.pointee.rdi & addressMask, false)
     case .xlat:
       let offset = registers.pointee.rbx &+ registers.pointee.rax & 0xFF
       add(instruction.address.segment, offset & addressMask, false, size: 1)

@@ -18,7 +18,11 @@ extension KVMCPU {
     let cr4 = software.hostedCR4
     guard software.hostedCR0.contains(.pe), calibration.cr4.isSuperset(of: cr4.intersection(Self.relevantCR4))
     else { return false }
-    if software.hostedEFER.contains(.lma) { return true }
+    // Nor can user code be lent to a KVM that does not follow what the software processor stores to its page tables.
+    if software.hostedCPL == 3, !calibration.followsTablesOfUsers { return false }
+    if software.hostedEFER.contains(.lma) {
+      return software.hostedSegment(.cs).accessRights.isLong || software.hostedSegment(.cs).base == 0
+    }
     let isPAE = software.hostedCR0.contains(.pg) && cr4.contains(.pae)
     return !isPAE && software.hostedSegment(.cs).base & 0xFFF == 0
   }
@@ -162,9 +166,23 @@ extension KVMCPU {
       + (0..<2048).map { UInt64($0) << 21 } + (0..<512).map { UInt64($0) << 12 }
   }
 
+  /// Pages beside those that the guest is using: it has mapped its code and its stack at least.
+  private var pagesInUse: [UInt64] {
+    let places = [software.hostedSegment(.cs).base &+ software.hostedRIP, registers.pointee.rsp]
+    var found: [UInt64] = []
+    for place in places {
+      let page = place & ~0xFFF
+      for distance in 1...32 as ClosedRange<UInt64> {
+        found += [page &+ distance << 21, page &- distance << 21]
+      }
+      for other in 1..<512 as Range<UInt64> { found.append(page ^ other << 12) }
+    }
+    return found
+  }
+
   private func findHole(_ space: GuestSpace) throws(KVMError) -> (linear: UInt64, guest: UInt64) {
     var spare: (linear: UInt64, guest: UInt64)?
-    for linear in Self.holeCandidates {
+    for linear in Self.holeCandidates + pagesInUse {
       guard let guest = software.probeSystem(linear).guestPhysical.map({ $0 & ~0xFFF }) else { continue }
       if software.probePhysical(guest) == nil {
         try space.reserve(guest >> 12)

@@ -57,10 +57,10 @@ extension KVMCPU {
       try follow(code)
     }
     if code.isSite(Int(physical & 0xFFF)) { return .handOver }
-    if intercepts != .stepped {
-      try mapCopy(of: code, at: guest)
-    } else if !space.isMapped(guest >> 12) {
-      _ = try map(guest)
+    switch intercepts {
+    case .patched: try showCopy(of: code, at: guest)
+    case .native: try mapCopy(of: code, at: guest)
+    case .stepped: if !space.isMapped(guest >> 12) { _ = try map(guest) }
     }
     try loadSpecialRegisters(space)
     loadRegisters(space)

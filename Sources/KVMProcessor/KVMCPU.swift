@@ -45,6 +45,8 @@ public final class KVMCPU: VMXProcessor {
   var linkedSpace: GuestSpace?
   /// The pages of RAM in which code was decoded, by whomever.
   var watched: Set<Int> = []
+  /// When KVM is lent the guest.
+  var lending: LendingPolicy
   /// The stores to watched pages that have been dealt with.
   var seenWrites: UInt64 = 0
   private var clockOfUse: UInt64 = 0
@@ -64,7 +66,7 @@ public final class KVMCPU: VMXProcessor {
   /// A processor over `memory`, in which nothing has been stored yet.
   public init(
     memory: PhysicalMemory, features: ProcessorFeatures = SoftwareCPU.features,
-    intercepts: InterceptMode = .patched, path: String = KVMHost.defaultPath
+    intercepts: InterceptMode = .patched, lending: Lending = .all, path: String = KVMHost.defaultPath
   ) throws(KVMError) {
     system = try KVMSystem(path: path)
     guard ckvm_prepare_kicks() == 0 else { throw .last(.signal) }
@@ -81,7 +83,7 @@ public final class KVMCPU: VMXProcessor {
     }
     guard
       let software = SoftwareCPU(
-        memory: memory, features: features, capabilities: Self.capabilities)
+        memory: memory, features: features, capabilities: Self.capabilities), software.listFreshCode()
     else {
       close(memoryFile)
       throw .refused(.mapMemory, errno: ENOMEM)
@@ -90,6 +92,8 @@ public final class KVMCPU: VMXProcessor {
     self.software = software
     self.memory = memory
     self.intercepts = intercepts
+    // Steps are wanted for their own sake.
+    self.lending = LendingPolicy(intercepts == .stepped ? .all : lending)
   }
 
   deinit {
@@ -160,17 +164,44 @@ public final class KVMCPU: VMXProcessor {
 
   private func run(_ vmcs: VMCS) throws(KVMError) -> EntryOutcome {
     while true {
-      let end = software.isPlain ? try runPlain() : .handOver
-      switch end {
+      switch lending.isDue && software.isPlain ? try lend() : .handOver {
       case .again: continue
       case .settle:
         if let outcome = software.runHosted(vmcs, instructions: 0) { return outcome }
       case .handOver:
-        counts.handedOver &+= 1
-        try watchCode()
-        if let outcome = software.runHosted(vmcs, instructions: 1) { return outcome }
+        if let outcome = handOver(vmcs) { return outcome }
+        try watchDecodedCode()
       }
     }
+  }
+
+  /// Runs plain instructions on KVM, and takes note of what was gained.
+  private func lend() throws(KVMError) -> PlainEnd {
+    guard lending.lending == .gain else { return try runPlain() }
+    let (start, instructions) = (ckvm_time(), clock.pointee.instructions)
+    let runs = counts.runs
+    var end = PlainEnd.again
+    while end == .again { end = try runPlain() }
+    // What was not lent after all says nothing.
+    if counts.runs != runs {
+      lending.noteRun(
+        instructions: clock.pointee.instructions &- instructions, time: Double(ckvm_time() &- start))
+    }
+    return end
+  }
+
+  /// Has the software processor execute the next instruction, and as many behind it as are its turn.
+  private func handOver(_ vmcs: VMCS) -> EntryOutcome? {
+    let before = clock.pointee.instructions
+    // Where KVM cannot take over, nothing is waited for.
+    let count = max(lending.turn, hasSuitableMode ? 1 : LendingPolicy.leastBurst)
+    let start = count >= LendingPolicy.measuredBurst ? ckvm_time() : 0
+    let outcome = software.runHosted(vmcs, instructions: count)
+    let executed = clock.pointee.instructions &- before
+    counts.handedOver &+= executed
+    lending.noteTurn(instructions: executed)
+    if start != 0 { lending.noteBurst(instructions: executed, time: Double(ckvm_time() &- start)) }
+    return outcome
   }
 
   /// Makes the space of the EPT that the guest runs under the current one.

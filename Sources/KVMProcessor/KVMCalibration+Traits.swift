@@ -16,6 +16,10 @@ extension KVMCalibration {
       Trait(subject: "store to a missing page", found: missedStores.meaning),
       Trait(subject: "store to a read-only page", found: readOnlyStores.meaning),
       Trait(subject: "single steps", found: singleSteps ? "work in supervisor code" : "do not work"),
+      Trait(
+        subject: "page tables that L0 changes",
+        found: !followsTables
+          ? "not followed" : followsTablesOfUsers ? "followed" : "followed by supervisor code alone"),
       Trait(subject: "VMX instructions", found: vmxInstruction.meaning),
       Trait(subject: "VMCALL", found: hypercall.meaning),
       Trait(subject: "CR4.VMXE", found: holdsVMXE ? "can be set" : "cannot be set"),

@@ -45,6 +45,9 @@ public struct KVMCalibration: Equatable, Sendable {
   public var haltExits = false
   /// Whether single steps of supervisor code work.
   public var singleSteps = false
+  /// Whether supervisor code sees what L0 has changed in the guest's paging structures, and whether user code does.
+  public var followsTables = false
+  public var followsTablesOfUsers = false
   public var vmxInstruction = Surfacing.other
   public var hypercall = Surfacing.untried
   /// Whether CR4.VMXE can be set in a virtual CPU.
@@ -67,6 +70,7 @@ public struct KVMCalibration: Equatable, Sendable {
     if missedLoads != .fault, missedLoads != .deviceBefore {
       return "a load from a missing page is not reported"
     }
+    if !followsTables { return "a guest does not see what L0 changes in its page tables" }
     if missedStores == .unusable || missedStores == .deviceBefore || readOnlyStores == .unusable {
       return "a store to a missing or read-only page is not reported"
     }

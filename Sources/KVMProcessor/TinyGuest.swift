@@ -20,6 +20,9 @@ final class TinyGuest {
     static let data = 0x9000
     static let readOnly = 0xB000
     static let missing = 0xA000
+    static let otherData = 0xC000
+    /// A linear address whose page is changed.
+    static let moving = 0xD000
   }
 
   /// How a run ended.
@@ -57,13 +60,16 @@ final class TinyGuest {
     try machine.setMemory(slot: 0, guest: 0, size: UInt64(Place.size), host: window)
     for level in 0..<3 {
       let table = Place.pageTables + level << 12
-      ram.storeBytes(of: UInt64(table + 0x1000) | 3, toByteOffset: table, as: UInt64.self)
+      ram.storeBytes(of: UInt64(table + 0x1000) | 7, toByteOffset: table, as: UInt64.self)
     }
-    for page in 0..<512 {
-      let place = Place.pageTables + 3 << 12 + page * 8
-      ram.storeBytes(of: UInt64(page) << 12 | 3, toByteOffset: place, as: UInt64.self)
-    }
+    for page in 0..<512 { setPage(page << 12, page << 12) }
     ckvm_want(machine.run, false)
+  }
+
+  /// Has the guest find `address` at the linear address `linear`.
+  private func setPage(_ linear: Int, _ address: Int) {
+    let entry = Place.pageTables + 3 << 12 + (linear >> 12) * 8
+    ram.storeBytes(of: UInt64(address) | 7, toByteOffset: entry, as: UInt64.self)
   }
 
   private static func map(
@@ -84,9 +90,9 @@ final class TinyGuest {
 
   // MARK: Running
 
-  /// Runs `code` with RBX marked and RAX the address of something.
+  /// Runs `code` with RBX marked and RAX the address of something, in user mode by `isUser`.
   private func run(
-    _ code: [UInt8], address: Int = Place.data, cr4: CR4 = .pae, idt: UInt64? = nil
+    _ code: [UInt8], address: Int = Place.data, cr4: CR4 = .pae, idt: UInt64? = nil, isUser: Bool = false
   ) -> End {
     for (index, byte) in code.enumerated() {
       ram.storeBytes(of: byte, toByteOffset: Place.code + index, as: UInt8.self)
@@ -97,8 +103,8 @@ final class TinyGuest {
     special.pointee.cr3 = UInt64(Place.pageTables)
     special.pointee.cr4 = cr4.rawValue
     special.pointee.efer = EFER([.lme, .lma]).rawValue
-    special.pointee.cs = Self.segment(isCode: true)
-    let data = Self.segment(isCode: false)
+    special.pointee.cs = Self.segment(isCode: true, isUser)
+    let data = Self.segment(isCode: false, isUser)
     (special.pointee.ds, special.pointee.es, special.pointee.ss) = (data, data, data)
     (special.pointee.fs, special.pointee.gs) = (data, data)
     special.pointee.idt.base = idt ?? 0
@@ -131,10 +137,11 @@ final class TinyGuest {
     ckvm_set_immediate_exit(machine.run, false)
   }
 
-  private static func segment(isCode: Bool) -> kvm_segment {
+  private static func segment(isCode: Bool, _ isUser: Bool) -> kvm_segment {
     var value = kvm_segment()
     value.limit = .max
-    value.selector = isCode ? 8 : 16
+    value.dpl = isUser ? 3 : 0
+    value.selector = (isCode ? 8 : 16) | UInt16(value.dpl)
     value.type = isCode ? 11 : 3
     value.s = 1
     value.present = 1
@@ -228,8 +235,25 @@ final class TinyGuest {
     let isKept = shutdown.isExit(KVMExit.shutdown) && shutdown.offset == 1 && shutdown.isUntouched
     if isKept, run([Code.nop, Code.hlt]).isExit(KVMExit.halt) { value.exceptions = .shutdown }
     let idt = value.exceptions == .missingPage ? UInt64(Place.missing) : nil
+    value.followsTables = followsTables(isUser: false, idt)
+    value.followsTablesOfUsers = followsTables(isUser: true, idt)
     value.vmxInstruction = surfacing(Code.vmresume, idt)
     if machine.keepsHypercalls { value.hypercall = surfacing(Code.vmcall, idt) }
+  }
+
+  /// Whether the guest sees a page where L0 has changed the paging structures, once its TLB has been emptied: a KVM that keeps
+  /// tables of its own in place of the guest's hears of the guest's stores to them alone.
+  private func followsTables(isUser: Bool, _ idt: UInt64?) -> Bool {
+    defer { setPage(Place.moving, Place.moving) }
+    for (number, place) in [Place.data, Place.otherData, Place.data].enumerated() {
+      ram.storeBytes(of: UInt32(place), toByteOffset: place, as: UInt32.self)
+      setPage(Place.moving, place)
+      let cr4: CR4 = number & 1 == 0 ? [.pae] : [.pae, .pge]
+      // HLT is an exception in user mode.
+      let end = run(Code.load + [Code.hlt], address: Place.moving, cr4: cr4, idt: idt, isUser: isUser)
+      guard end.offset >= Code.load.count, end.registers.rbx == UInt64(place) else { return false }
+    }
+    return true
   }
 
   private func surfacing(_ code: [UInt8], _ idt: UInt64?) -> KVMCalibration.Surfacing {

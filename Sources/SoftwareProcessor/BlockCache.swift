@@ -33,6 +33,9 @@ struct BlockCache {
   /// The code segment that the jump cache was filled under, outside 64-bit mode.
   var codeBase: UInt64 = 0
   var codeLimit: UInt32 = 0
+  /// The pages that have been marked as code since somebody asked, if somebody asks; more than there is room for are all.
+  var freshPages: UnsafeMutablePointer<UInt32>?
+  var freshCount = 0
 
   /// How many blocks of a page outlive a store to others of them.
   static let keptBlocks = 256
@@ -67,6 +70,20 @@ struct BlockCache {
     free(pageBlocks)
     free(codeLines)
     free(arena)
+    free(freshPages)
+  }
+
+  /// Keeps a list of the pages that are marked as code from now on.
+  mutating func listFreshPages() {
+    guard freshPages == nil else { return }
+    freshPages = calloc(pageCount, MemoryLayout<UInt32>.stride)?.bindMemory(
+      to: UInt32.self, capacity: pageCount)
+  }
+
+  mutating func noteFresh(page: Int) {
+    guard let freshPages, freshCount <= pageCount else { return }
+    if freshCount < pageCount { freshPages[freshCount] = UInt32(truncatingIfNeeded: page) }
+    freshCount &+= 1
   }
 
   @inline(always)

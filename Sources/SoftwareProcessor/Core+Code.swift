@@ -30,6 +30,7 @@ extension Core {
   func markCode(page: Int) {
     guard cpu.pointee.machine.codePages[page] == 0 else { return }
     cpu.pointee.machine.codePages[page] = 1
+    blocks.pointee.noteFresh(page: page)
     let host = Int(bitPattern: cpu.pointee.machine.ram) &+ page << 12
     let writes = translations.pointee.writes
     for index in 0..<TranslationCache.count where writes[index].tag != 0 {

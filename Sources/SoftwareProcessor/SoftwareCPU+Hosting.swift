@@ -65,6 +65,29 @@ extension SoftwareCPU {
   /// Has stores to RAM page number `page` noticed, as if code of it had been decoded.
   package func watchCode(page: Int) { core.markCode(page: page) }
 
+  /// Keeps a list of the pages in which code is decoded from now on, for ``takeFreshCode(_:)``; false without memory for it.
+  package func listFreshCode() -> Bool {
+    core.blocks.pointee.listFreshPages()
+    return core.blocks.pointee.freshPages != nil
+  }
+
+  /// Whether code has been decoded in pages since ``takeFreshCode(_:)``.
+  package var hasFreshCode: Bool { core.blocks.pointee.freshCount != 0 }
+
+  /// Empties the list of the pages in which code has been decoded, and calls `body` with the number of each.
+  package func takeFreshCode<Failure: Error>(_ body: (Int) throws(Failure) -> Void) throws(Failure) {
+    guard let fresh = core.blocks.pointee.freshPages else { return }
+    defer { core.blocks.pointee.freshCount = 0 }
+    let capacity = core.blocks.pointee.pageCount
+    var position = 0
+    while position < min(core.blocks.pointee.freshCount, capacity) {
+      try body(Int(fresh[position]))
+      position += 1
+    }
+    guard core.blocks.pointee.freshCount > capacity else { return }
+    for page in 0..<capacity where core.cpu.pointee.machine.codePages[page] != 0 { try body(page) }
+  }
+
   /// Drops the code decoded from RAM page number `page`.
   package func forgetCode(page: Int) { core.forgetCode(page: UInt64(page)) }
 

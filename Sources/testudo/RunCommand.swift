@@ -17,6 +17,7 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
 
 extension EPTCompositionPolicy: ExpressibleByArgument {}
 extension InterceptMode: ExpressibleByArgument {}
+extension Lending: ExpressibleByArgument {}
 extension MemoryDesign: ExpressibleByArgument {}
 extension BootProtocol: ExpressibleByArgument {}
 
@@ -108,6 +109,12 @@ struct RunCommand: ParsableCommand {
         + "code (the default); native, the same without an exit for calls and returns between pages, which not every "
         + "guest allows; stepped, by single steps.", valueName: "mode"))
   var intercepts: InterceptMode?
+
+  @Option(
+    help: ArgumentHelp(
+      "What plain instructions the KVM processor lends to KVM: gain, those that KVM is found to execute sooner (the "
+        + "default); all, whatever can be.", valueName: "rule"))
+  var lending: Lending?
 
   @Option(help: ArgumentHelp("The device of the KVM processor (default: /dev/kvm).", valueName: "file"))
   var kvmDevice: String?
@@ -214,6 +221,9 @@ struct RunCommand: ParsableCommand {
     guard intercepts == nil || processor == .kvm else {
       throw ValidationError("--intercepts is of the KVM processor: give --processor kvm too")
     }
+    guard lending == nil || processor == .kvm else {
+      throw ValidationError("--lending is of the KVM processor: give --processor kvm too")
+    }
     guard memoryDesign.usesEPT || processor == .software else {
       throw ValidationError(
         "--memory-design shadow-on-shadow is of the software processor: leave out --processor \(processor.rawValue)"
@@ -258,7 +268,9 @@ struct RunCommand: ParsableCommand {
     case .kvm:
       let device = kvmDevice ?? KVMHost.defaultPath
       try perform(
-        run, on: Laboratory.machine(configuration, intercepts: intercepts ?? .patched, device: device))
+        run,
+        on: Laboratory.machine(
+          configuration, intercepts: intercepts ?? .patched, lending: lending ?? .gain, device: device))
     }
   }
 
