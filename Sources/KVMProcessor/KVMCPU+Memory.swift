@@ -9,13 +9,14 @@ import X86
 extension KVMCPU {
   private static var pageMask: UInt64 { 0xFFF }
 
-  /// Maps what EPT maps at `guest`, or as much of it as fits; false if EPT lets nobody read there, or if it is mapped.
+  /// Maps what EPT maps at `guest`, or as much of it as fits; false if EPT lets nobody read there, if an access is to set
+  /// flags of EPT first, or if it is mapped.
   ///
   /// A page that EPT lets nobody write is mapped read-only where the host reports a store to it before it is done; else it
   /// is left out, so that each access to it is seen.
   func map(_ guest: UInt64) throws(KVMError) -> Bool {
     guard let space, !space.isMapped(guest >> 12), space.idtHole?.guest != guest & ~Self.pageMask,
-      let page = software.probePhysical(guest), page.permissions.contains(.read),
+      let page = software.probePhysical(guest), page.permissions.contains(.read), page.isAccessed, page.isDirty,
       memory.contains(PhysicalAddress(page.physical & ~Self.pageMask), count: 4096)
     else { return false }
     let isWritable = page.permissions.contains(.write)

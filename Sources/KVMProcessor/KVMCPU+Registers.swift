@@ -27,14 +27,16 @@ extension KVMCPU {
     return !isPAE && software.hostedSegment(.cs).base & 0xFFF == 0
   }
 
-  /// Loads the virtual CPU's special registers if they differ from what it holds, or if its TLB has to be emptied.
-  func loadSpecialRegisters(_ space: GuestSpace) throws(KVMError) {
+  /// Loads the virtual CPU's special registers if they differ from what it holds, or if its TLB has to be emptied; false if
+  /// its exceptions could not be seen.
+  func loadSpecialRegisters(_ space: GuestSpace) throws(KVMError) -> Bool {
     let run = space.machine.run
     let registers = space.machine.specialRegisters
     let generation = software.translationGeneration
     // The place of a missing page is looked at each time.
     let isSame = !software.noteSystemState(in: space.systemState) && generation == space.flushedGeneration
-    if isSame, space.hasLoaded, calibration.exceptions == .shutdown { return }
+    if isSame, space.hasLoaded, calibration.exceptions == .shutdown { return true }
+    guard let exceptions = try exceptionTable(space) else { return false }
     if generation != space.flushedGeneration {
       // What invalidated translations was executed elsewhere. A change of CR4.PGE empties the TLB.
       space.flushedGeneration = generation
@@ -60,12 +62,13 @@ extension KVMCPU {
     registers.pointee.tr = segment(.tr)
     registers.pointee.gdt.base = 0
     registers.pointee.gdt.limit = 0
-    (registers.pointee.idt.base, registers.pointee.idt.limit) = try exceptionTable(space)
+    (registers.pointee.idt.base, registers.pointee.idt.limit) = exceptions
     let size = MemoryLayout<kvm_sregs>.size
-    if space.hasLoaded, memcmp(registers, space.loaded, size) == 0 { return }
+    if space.hasLoaded, memcmp(registers, space.loaded, size) == 0 { return true }
     memcpy(space.loaded, registers, size)
     space.hasLoaded = true
     ckvm_load(run, false, true)
+    return true
   }
 
   private func segment(_ number: GuestSegment) -> kvm_segment {
@@ -144,15 +147,15 @@ extension KVMCPU {
 
 extension KVMCPU {
   /// The IDT that makes every exception of the virtual CPU leave KVM_RUN before anything of it is delivered: none, where
-  /// KVM keeps the registers over the shutdown that follows; else one that lies where no page is.
-  private func exceptionTable(_ space: GuestSpace) throws(KVMError) -> (base: UInt64, limit: UInt16) {
+  /// KVM keeps the registers over the shutdown that follows; else one that lies where no page is, if there is such a place.
+  private func exceptionTable(_ space: GuestSpace) throws(KVMError) -> (base: UInt64, limit: UInt16)? {
     guard calibration.exceptions == .missingPage else { return (0, 0) }
     if let hole = space.idtHole, !space.isMapped(hole.guest >> 12),
       software.probeSystem(hole.linear).guestPhysical == hole.guest
     {
       return (hole.linear, 0xFFF)
     }
-    let hole = try findHole(space)
+    guard let hole = try findHole(space) else { return nil }
     space.idtHole = hole
     return (hole.linear, 0xFFF)
   }
@@ -180,25 +183,35 @@ extension KVMCPU {
     return found
   }
 
-  private func findHole(_ space: GuestSpace) throws(KVMError) -> (linear: UInt64, guest: UInt64) {
+  private func findHole(_ space: GuestSpace) throws(KVMError) -> (linear: UInt64, guest: UInt64)? {
+    let needed = pagesNeeded
     var spare: (linear: UInt64, guest: UInt64)?
+    var mapped: (linear: UInt64, guest: UInt64)?
     for linear in Self.holeCandidates + pagesInUse {
       guard let guest = software.probeSystem(linear).guestPhysical.map({ $0 & ~0xFFF }) else { continue }
       if software.probePhysical(guest) == nil {
         try space.reserve(guest >> 12)
         return (linear, guest)
       }
-      if spare == nil, !space.isMapped(guest >> 12), guest >> 12 != software.hostedCR3 >> 12 {
-        spare = (linear, guest)
-      }
-    }
-    guard let spare else {
-      throw .unexpectedExit(
-        "the guest's page tables leave no page out in which the KVM processor could see its exceptions: use "
-          + "--processor software")
+      if needed.contains(guest) || space.isCopied(guest >> 12) { continue }
+      if space.isMapped(guest >> 12) { mapped = mapped ?? (linear, guest) } else { spare = spare ?? (linear, guest) }
     }
     // The page is kept out of the guest's reach, so that each access to it is handed over.
-    try space.reserve(spare.guest >> 12)
-    return spare
+    guard let taken = spare ?? mapped else { return nil }
+    try space.reserve(taken.guest >> 12)
+    try space.forget(guest: taken.guest >> 12)
+    return taken
+  }
+
+  /// The guest-physical pages without which the guest gets nowhere: those of its code, its stack, and the tables on the way.
+  private var pagesNeeded: Set<UInt64> {
+    var pages: Set<UInt64> = [software.hostedCR3 & 0x000F_FFFF_FFFF_F000]
+    let places = [software.hostedSegment(.cs).base &+ software.hostedRIP, registers.pointee.rsp]
+    for place in places {
+      let found = software.probeSystem(place)
+      if let guest = found.guestPhysical { pages.insert(guest & ~0xFFF) }
+      for position in 0..<found.tableCount { pages.insert(found.table(position) & ~0xFFF) }
+    }
+    return pages
   }
 }

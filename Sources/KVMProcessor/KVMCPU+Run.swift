@@ -42,7 +42,7 @@ struct FetchedPage {
 extension KVMCPU {
   /// Runs plain instructions from RIP on.
   func runPlain() throws(KVMError) -> PlainEnd {
-    guard let space, hasSuitableMode else { return .handOver }
+    guard let space else { return .handOver }
     // Not everything that KVM runs on checks alignment.
     if software.checksAlignment { return .handOver }
     // Not every KVM steps user code.
@@ -62,7 +62,7 @@ extension KVMCPU {
     case .native: try mapCopy(of: code, at: guest)
     case .stepped: if !space.isMapped(guest >> 12) { _ = try map(guest) }
     }
-    try loadSpecialRegisters(space)
+    guard try loadSpecialRegisters(space) else { return .handOver }
     loadRegisters(space)
     setTimer()
     // A request that came before the kick could reach this virtual CPU.
@@ -112,7 +112,9 @@ extension KVMCPU {
     return registers << 3 | UInt64(software.hostedCPL) << 1 | (software.hasModeBasedExecute ? 1 : 0)
   }
 
+  /// Whether code of the page can be lent: its copy could be read, and nobody would set the page's accessed flag.
   func isExecutable(_ page: HostedPage) -> Bool {
+    guard page.isAccessed, page.permissions.contains(.read) else { return false }
     if software.hasModeBasedExecute, software.hostedCPL == 3 {
       return page.permissions.contains(.userExecute)
     }

@@ -71,6 +71,7 @@ public final class KVMCPU: VMXProcessor {
     system = try KVMSystem(path: path)
     guard ckvm_prepare_kicks() == 0 else { throw .last(.signal) }
     calibration = try KVMCalibration.known(system, path: path)
+    capabilities = calibration.capabilities
     if let sentence = calibration.obstacle(to: intercepts) { throw .unsuitable(sentence) }
     copies = try CopyStore()
     memoryFile = ckvm_memory_file("testudo-memory", memory.size)
@@ -83,7 +84,7 @@ public final class KVMCPU: VMXProcessor {
     }
     guard
       let software = SoftwareCPU(
-        memory: memory, features: features, capabilities: Self.capabilities), software.listFreshCode()
+        memory: memory, features: features, capabilities: capabilities), software.listFreshCode()
     else {
       close(memoryFile)
       throw .refused(.mapMemory, errno: ENOMEM)
@@ -104,7 +105,7 @@ public final class KVMCPU: VMXProcessor {
 
   public var name: StaticString { "kvm" }
   public var features: ProcessorFeatures { software.features }
-  public var capabilities: VMXCapabilities { Self.capabilities }
+  public let capabilities: VMXCapabilities
   public var registers: UnsafeMutablePointer<RegisterFile> { software.registers }
   public var clock: UnsafeMutablePointer<VirtualClock> { software.clock }
   public var failure: String? { failureSentence }
@@ -177,13 +178,18 @@ public final class KVMCPU: VMXProcessor {
 
   /// Runs plain instructions on KVM, and takes note of what was gained.
   private func lend() throws(KVMError) -> PlainEnd {
+    guard hasSuitableMode else {
+      lending.noteRefusal(isLasting: true)
+      return .handOver
+    }
     guard lending.lending == .gain else { return try runPlain() }
     let (start, instructions) = (ckvm_time(), clock.pointee.instructions)
     let runs = counts.runs
     var end = PlainEnd.again
     while end == .again { end = try runPlain() }
-    // What was not lent after all says nothing.
-    if counts.runs != runs {
+    if counts.runs == runs {
+      lending.noteRefusal(isLasting: false)
+    } else {
       lending.noteRun(
         instructions: clock.pointee.instructions &- instructions, time: Double(ckvm_time() &- start))
     }
@@ -193,8 +199,7 @@ public final class KVMCPU: VMXProcessor {
   /// Has the software processor execute the next instruction, and as many behind it as are its turn.
   private func handOver(_ vmcs: VMCS) -> EntryOutcome? {
     let before = clock.pointee.instructions
-    // Where KVM cannot take over, nothing is waited for.
-    let count = max(lending.turn, hasSuitableMode ? 1 : LendingPolicy.leastBurst)
+    let count = max(lending.turn, 1)
     let start = count >= LendingPolicy.measuredBurst ? ckvm_time() : 0
     let outcome = software.runHosted(vmcs, instructions: count)
     let executed = clock.pointee.instructions &- before

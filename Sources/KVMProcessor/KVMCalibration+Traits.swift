@@ -50,7 +50,7 @@ extension KVMCalibration.Exceptions {
 }
 
 extension KVMCalibration.MissedAccess {
-  fileprivate var meaning: String {
+  var meaning: String {
     switch self {
     case .fault: "KVM_RUN fails with EFAULT, nothing has happened"
     case .deviceBefore: "reported as a device's, nothing has happened"

@@ -59,6 +59,9 @@ public struct KVMCalibration: Equatable, Sendable {
   /// What an instruction of a loop takes, in nanoseconds.
   public var nanosecondsPerInstruction = 1.0
 
+  /// A host that does nothing of what is asked for.
+  public init() {}
+
   /// Whether a store that KVM reports has been part of an instruction that is over.
   var storesComplete: Bool { readOnlyStores == .deviceAfter || missedStores == .deviceAfter }
 

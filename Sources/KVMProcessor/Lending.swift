@@ -13,31 +13,33 @@ public enum Lending: String, CaseIterable, Sendable {
 /// which can be 3 or a billion instructions away. So a run that was no gain is followed by instructions on the software
 /// processor, twice as many each time, up to so many that all such runs together take a small part of the time; behind a run
 /// that was one, KVM goes on at once.
-struct LendingPolicy {
-  let lending: Lending
+package struct LendingPolicy {
+  package let lending: Lending
   /// How many instructions the software processor is still to execute before KVM is tried again.
-  private(set) var turn: UInt64 = 0
+  package private(set) var turn: UInt64 = 0
   /// How many it had behind the last run that was no gain.
   private var burst: UInt64 = 0
   /// What an instruction takes the software processor, in nanoseconds, measured all the time.
-  private(set) var softwareTime: Double = 3
+  package private(set) var softwareTime: Double = 3
   /// What a run that was no gain takes, in nanoseconds, of late.
   private var lossTime: Double = 0
 
   /// Whether it is KVM's turn.
-  var isDue: Bool { turn == 0 }
+  package var isDue: Bool { turn == 0 }
 
   /// The first burst behind a run that was no gain.
-  static let leastBurst: UInt64 = 32
+  package static let leastBurst: UInt64 = 32
+  /// How long the guest is not looked at in a mode that KVM cannot be lent.
+  package static let unsuitableBurst: UInt64 = 1 << 12
   /// How many times the time of runs that are no gain the software processor is to have between them.
-  static let lossShare: Double = 16
+  package static let lossShare: Double = 16
   /// More than that the guest is not left without a try, some milliseconds.
-  static let greatestBurst: UInt64 = 1 << 24
+  package static let greatestBurst: UInt64 = 1 << 24
 
-  init(_ lending: Lending) { self.lending = lending }
+  package init(_ lending: Lending) { self.lending = lending }
 
   /// Takes note that KVM has executed about `instructions` in `time` nanoseconds.
-  mutating func noteRun(instructions: UInt64, time: Double) {
+  package mutating func noteRun(instructions: UInt64, time: Double) {
     guard lending == .gain else { return }
     if Double(instructions) * softwareTime >= time {
       (turn, burst) = (0, burst / 4)
@@ -49,17 +51,23 @@ struct LendingPolicy {
     turn = burst
   }
 
+  /// Takes note that KVM could not be lent the next instruction, or, by `isLasting`, those of the guest's mode.
+  package mutating func noteRefusal(isLasting: Bool) {
+    guard lending == .gain else { return turn = isLasting ? Self.leastBurst : 1 }
+    turn = isLasting ? Self.unsuitableBurst : Self.leastBurst
+  }
+
   /// Takes note that the software processor has executed `instructions`.
-  mutating func noteTurn(instructions: UInt64) { turn -= min(turn, instructions) }
+  package mutating func noteTurn(instructions: UInt64) { turn -= min(turn, instructions) }
 
   /// Takes note of what they took, in nanoseconds. Where the software processor meets code for the first time that is not
   /// its pace, so few instructions say nothing, and a slower pace counts for little.
-  mutating func noteBurst(instructions: UInt64, time: Double) {
+  package mutating func noteBurst(instructions: UInt64, time: Double) {
     guard instructions >= Self.measuredBurst else { return }
     let pace = time / Double(instructions)
     softwareTime += (pace - softwareTime) * (pace < softwareTime ? 0.5 : 0.03)
   }
 
   /// The least burst that is measured.
-  static let measuredBurst: UInt64 = 1 << 14
+  package static let measuredBurst: UInt64 = 1 << 14
 }

@@ -177,6 +177,9 @@ package struct HostedPage {
   package var physical: UInt64
   package var permissions: Permissions
   package var size: MappingSize
+  /// Whether no accessed flag of EPT on the way is still to be set, and whether the page's dirty flag is not.
+  package var isAccessed = true
+  package var isDirty = true
 }
 
 /// The guest's paging structures for a look that leaves no trace.
@@ -198,11 +201,14 @@ private struct ProbedHostStructures: PagingStructures {
   typealias Level = L0
   typealias Failure = ExtendedFault
   let core: Core
+  let setsFlags: UnsafeMutablePointer<Bool>
 
   func load(_ address: PhysicalAddress<L0>) throws(ExtendedFault) -> UInt64 {
     core.loadPhysical(address.rawValue, as: UInt64.self)
   }
-  func setFlags(_ flags: UInt16, at address: PhysicalAddress<L0>) throws(ExtendedFault) {}
+  func setFlags(_ flags: UInt16, at address: PhysicalAddress<L0>) throws(ExtendedFault) {
+    setsFlags.pointee = true
+  }
 }
 
 extension SoftwareCPU {
@@ -241,13 +247,18 @@ extension SoftwareCPU {
     let paging = ExtendedPaging(
       eptp: pointer, physicalAddressWidth: Core.physicalAddressWidth,
       hasModeBasedExecute: core.nonRoot.pointee.secondary.contains(.modeBasedExecuteControlForEPT))
+    var setsFlags = false
     do throws(ExtendedFault) {
-      let mapping = try paging.translate(
-        PhysicalAddress<CurrentGuest>(guestPhysical), for: ExtendedAccess(.read),
-        in: ProbedHostStructures(core: core))
+      let mapping = try withUnsafeMutablePointer(to: &setsFlags) { setsFlags throws(ExtendedFault) in
+        try paging.translate(
+          PhysicalAddress<CurrentGuest>(guestPhysical), for: ExtendedAccess(.read),
+          in: ProbedHostStructures(core: core, setsFlags: setsFlags))
+      }
       let physical = mapping.address.rawValue
       if physical & ~0xFFF == core.nonRoot.pointee.virtualAPIC.accessPage { return nil }
-      return HostedPage(physical: physical, permissions: mapping.permissions, size: mapping.size)
+      return HostedPage(
+        physical: physical, permissions: mapping.permissions, size: mapping.size, isAccessed: !setsFlags,
+        isDirty: mapping.isDirty)
     } catch {
       return nil
     }

@@ -32,7 +32,11 @@ struct DoctorCommand: ParsableCommand {
   private static func text(_ calibration: KVMCalibration) -> String {
     var table = TextTable(columns: [.init("KVM, as calibrated by tiny guests"), .init("found")])
     for trait in calibration.traits { table.append([trait.subject, trait.found]) }
+    var withheld = TextTable(columns: [.init("VMX capability that L1 is not offered on KVM"), .init("because")])
+    for capability in calibration.withheld { withheld.append([capability.capability, capability.reason]) }
     return "\n" + table.rendered()
+      + (calibration.withheld.isEmpty
+        ? "\nL1 is offered every VMX capability of the software processor.\n" : "\n" + withheld.rendered())
   }
 
   private static func json(_ findings: [Finding], _ calibration: KVMCalibration?) -> JSONValue {
@@ -49,6 +53,12 @@ struct DoctorCommand: ParsableCommand {
         .array(
           calibration.traits.map { trait in
             ["subject": .string(trait.subject), "found": .string(trait.found)]
+          })
+      } ?? .null,
+      "withheld": calibration.map { calibration in
+        .array(
+          calibration.withheld.map { withheld in
+            ["capability": .string(withheld.capability), "reason": .string(withheld.reason)]
           })
       } ?? .null,
     ]

@@ -64,12 +64,21 @@ struct Difference {
     self.modes = modes
   }
 
+  /// The tests of capabilities that are not to be had on this host.
+  private static var withheld: [Difference] {
+    guard let calibration = try? KVMCalibration.measured() else { return [] }
+    let offered = calibration.capabilities.eptAndVPID
+    let reasons = calibration.withheld.map { "\($0.capability): \($0.reason)" }.joined(separator: "; ")
+    return (offered.contains(.accessedAndDirtyFlags)
+      ? [] : ["eptAccessedAndDirtyFlags", "eptFlagsAreThoseOfTheAccesses"])
+      .map { Difference($0, reasons) }
+      + (offered.contains(.executeOnly)
+        ? [] : ["executeOnlyPagesOfEPTAreFetchedAlone", "executeOnlyCodeCannotReadItself"])
+      .map { Difference($0, reasons) }
+  }
+
   static let all: [Difference] =
-    [
-      Difference(
-        "eptAccessedAndDirtyFlags",
-        "a virtual CPU's accesses set no flags in EPT, so the capability MSRs do not offer them")
-    ]
+    withheld
     + [
       "aWalkThroughBothDimensionsHasItsReferences", "aWalkThatFaultsCounts", "aTranslationIsKeptByItsVPID",
       "invalidationOfAnAddressIsOfItsVPID", "withoutEPTThereIsOneDimension",

@@ -88,6 +88,15 @@ struct NestedLinuxTests {
     #expect(run.exits(from: "L2", "CPUID", to: "L1") == Self.count)
   }
 
+  @Test("KVM runs L2 on the KVM processor")
+  func onTheKVMProcessor() throws {
+    let run = try Self.run(Self.count, ["--processor", "kvm"])
+    if run.status == 69 { try Test.cancel("\(run.errors)") }
+    expectWork(of: run, Self.count)
+    #expect(run.exits(from: "L2", "CPUID", to: "L1") == Self.count)
+    #expect(run.exits(from: "L2", "CPUID", to: "L0") == 0)
+  }
+
   /// The parameters of kvm_intel that can be switched off, and what then is reported of it.
   static let parameters = [
     (parameter: "ept", lines: ["init: ept N", "init: unrestricted_guest N", "init: vpid Y"]),

@@ -238,7 +238,56 @@ private struct TwoSpaces {
     #expect(guest.vmcs[.exitQualification] & 0x1FF == 0x1A1, "a read of what can be executed only")
   }
 
+  @Test func executeOnlyCodeCannotReadItself() throws {
+    let spaces = try TwoSpaces()
+    let guest = spaces.guest
+    guest.enableEPT()
+    guest[Place.eptPD] = 0x10_8007
+    for index in 0..<UInt64(512) { guest[0x10_8000 + index * 8] = index << 12 | 0x37 }
+    guest[0x10_8000 + (TwoSpaces.pages[0] >> 12) * 8] = TwoSpaces.pages[0] | 0x34
+    guest.place([0x31, 0xC9, 0x48, 0x8B, 0x0B, 0xC3], at: TwoSpaces.pages[0])  // xor ecx, ecx; mov rcx, [rbx]; ret
+    guest.place([0xFF, 0xD3, 0xF4], at: Place.code)  // call rbx; hlt
+    guest.registers.pointee.rbx = TwoSpaces.page
+    guest.vmcs[.guestRIP] = Place.code
+    guest.expectExit(.eptViolation)
+    #expect(guest.vmcs[.guestRIP] == TwoSpaces.page + 2)
+    #expect(guest.registers.pointee.rcx == 0)
+  }
+
   // MARK: Code
+
+  /// What a guest reads of its own code is what it stored there, by string instructions and from another page.
+  @Test func codeReadsAsItIs() throws {
+    let spaces = try TwoSpaces()
+    let guest = spaces.guest
+    // cpuid; ret: sensitive and what leaves the page. It is executed, and then read from two places.
+    guest.place([0x0F, 0xA2, 0xC3], at: TwoSpaces.pages[0])
+    // push rbx; call rbx; pop rbx; mov edx, [rbx]; push rdx; lea rsi, [rip - 14]; mov rdi, rbp; mov ecx, 16; rep movsb;
+    // pop rdx; hlt
+    let code: [UInt8] = [
+      0x53, 0xFF, 0xD3, 0x5B, 0x8B, 0x13, 0x52, 0x48, 0x8D, 0x35, 0xF2, 0xFF, 0xFF, 0xFF, 0x48, 0x89, 0xEF,
+      0xB9, 16, 0, 0, 0, 0xF3, 0xA4, 0x5A, 0xF4,
+    ]
+    guest.place(code, at: Place.code)
+    guest.registers.pointee.rbx = TwoSpaces.page
+    guest.registers.pointee.rbp = Place.data
+    guest.vmcs[.guestRIP] = Place.code
+    guest.expectExit(.cpuid)
+    guest.vmcs[.guestRIP] += 2
+    guest.expectExit(.hlt)
+    #expect(guest.registers.pointee.rdx & 0xFF_FFFF == 0xC3_A20F)
+    #expect((0..<16).map { UInt8(truncatingIfNeeded: guest[Place.data + $0]) } == Array(code[0..<16]))
+  }
+
+  /// The greatest distances that a guest can name are no harm where they are none.
+  @Test(arguments: [UInt8(0x7F), 0x80, 0xFF]) func anImmediateIsNoDistance(_ last: UInt8) throws {
+    let spaces = try TwoSpaces()
+    // mov rcx, imm64; mov rdx, [rip + disp32], which is not executed.
+    let immediate = [UInt8](repeating: last == 0x80 ? 0 : 0xFF, count: 7) + [last]
+    let load: [UInt8] = [0x48, 0x8B, 0x15] + immediate[4...]
+    spaces.execute([0x48, 0xB9] + immediate + [0xEB, UInt8(load.count)] + load)
+    #expect(spaces.guest.registers.pointee.rcx >> 56 == UInt64(last))
+  }
 
   @Test func codeChangesThroughAnAlias() throws {
     let spaces = try TwoSpaces()

@@ -121,6 +121,29 @@ private typealias Place = SystemGuest.Place
     #expect(guest[Place.eptPML4] & 0x300 == 0x100)
   }
 
+  /// Loads set accessed flags, stores dirty flags too, and again after both were cleared and INVEPT.
+  @Test func eptFlagsAreThoseOfTheAccesses() throws {
+    // mov rax, [rbx]; mov rcx, [rbx]; hlt; mov [rbx], rcx; mov [rbx], rcx; hlt
+    let guest = try SystemGuest([
+      0x48, 0x8B, 0x03, 0x48, 0x8B, 0x0B, 0xF4, 0x48, 0x89, 0x0B, 0x48, 0x89, 0x0B, 0xF4,
+    ])
+    guest.registers.pointee.rbx = 0x20_0010
+    guest.enableEPT(flags: true)
+    let leaf = Place.eptPD + 8
+    for _ in 0..<3 {
+      guest.vmcs[.guestRIP] = Place.code
+      guest.expectExit(.hlt)
+      #expect(guest[leaf] & 0x300 == 0x100, "loads")
+      guest.vmcs[.guestRIP] = Place.code + 7
+      guest.expectExit(.hlt)
+      #expect(guest[leaf] & 0x300 == 0x300, "stores")
+      guest[leaf] &= ~0x300
+      guest[Place.eptPML4] &= ~0x100
+      guest.cpu.invalidateEPT(.singleContext(eptp: guest.vmcs[.eptPointer]))
+    }
+    #expect(guest[Place.eptPML4] & 0x100 == 0)
+  }
+
   @Test func pageFaultComesBeforeTheEPTViolationOfItsPage() throws {
     let guest = try guest(Self.store, address: 0x20_0010)
     guest[Place.pd + 8] &= ~2

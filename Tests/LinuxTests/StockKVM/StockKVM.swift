@@ -23,7 +23,7 @@ enum StockKVM: String, CaseIterable, CustomTestStringConvertible {
     "console=ttyS0 panic=-1 oops=panic quiet loglevel=1 no_timer_check modules=yes"
   private static let emulator = "qemu-system-x86_64"
   /// Seconds, for a busy machine.
-  private static let limit = 600
+  private static let limit = 900
 
   /// Why it cannot be had on this host, or nil.
   var obstacle: String? {

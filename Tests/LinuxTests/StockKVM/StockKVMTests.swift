@@ -35,8 +35,34 @@ struct StockKVMTests {
     + [("stepped", command(arguments(stepped.workload, stepped.iterations), "stepped"))]
 
   private static func command(_ arguments: [String], _ intercepts: String) -> String {
-    "testudo \(arguments.joined(separator: " ")) --processor kvm --intercepts \(intercepts) --timeout 120 "
+    command(arguments, "--intercepts \(intercepts) --lending all", seconds: 120)
+  }
+
+  private static func command(_ arguments: [String], _ options: String, seconds: Int) -> String {
+    "testudo \(arguments.joined(separator: " ")) --processor kvm \(options) --timeout \(seconds) "
       + "2>/tmp/errors || { cat /tmp/errors; false; }"
+  }
+
+  /// Linux as L1 whose KVM has an L2, with as much lent to the KVM below as is gain. On kvm_amd alone: in Testudo's software
+  /// processor, what is executed in software would be so twice.
+  private static let linuxCount = 1000
+  private static let linux = (
+    name: "linux",
+    command: command(
+      ["run", "/vmlinuz", "--initrd", "/initrd", "--json", "--cmdline"]
+        + ["'console=ttyS0 panic=-1 oops=panic quiet modules=yes l2=\(linuxCount)'"], "", seconds: 400)
+  )
+
+  /// What a machine with the KVM `host` is asked.
+  private static func commands(on host: StockKVM) -> [(name: String, command: String)] {
+    host == .amd ? commands + [linux] : commands
+  }
+
+  private static func files(on host: StockKVM) throws -> [(path: String, bytes: [UInt8])] {
+    let program = [(path: "testudo", bytes: try StaticProgram.bytes.get())]
+    guard host == .amd, let kernel = LinuxParts.kernels.first else { return program }
+    let parts = [("vmlinuz", kernel.image), ("initrd", try InitialDisk.file(for: kernel))]
+    return program + (try parts.map { ($0, Array(try Data(contentsOf: $1))) })
   }
 
   private static let answers: [StockKVM: Result<[String: StockKVM.Answer], any Error>] = {
@@ -46,7 +72,7 @@ struct StockKVMTests {
         (
           host,
           Result {
-            try host.answers(to: commands, adding: [(path: "testudo", bytes: StaticProgram.bytes.get())])
+            try host.answers(to: commands(on: host), adding: files(on: host))
           }
         )
       })
@@ -89,6 +115,27 @@ struct StockKVMTests {
   @Test("Single steps find the same exits", arguments: StockKVM.allCases)
   func singleSteps(_ kvm: StockKVM) throws {
     try expectEqual(answer("stepped", on: kvm), Self.stepped.workload, Self.stepped.iterations)
+  }
+
+  @Test("Linux boots as L1, and its KVM runs an L2", .enabled(if: InitialDisk.canBuildPrograms))
+  func linuxIsL1() throws {
+    let answer = try answer(Self.linux.name, on: .amd)
+    try #require(answer.status == 0, "\(answer.text)")
+    let report = try JSONDecoder().decode(LinuxRun.Report.self, from: Data(answer.text.utf8))
+    #expect(report.outcome.kind == "poweredOff")
+    #expect(report.serial.contains("l2: halted after \(Self.linuxCount) CPUIDs"))
+    let cpuids = report.exits.filter { $0.from == "L2" && $0.reason == "CPUID" && $0.routedTo == "L1" }
+    #expect(cpuids.reduce(0) { $0 + $1.count } == Self.linuxCount)
+    // Not all of it was executed in software.
+    let shares = try JSONDecoder().decode(Shares.self, from: Data(answer.text.utf8))
+    #expect(shares.kvm.handedOver < shares.instructions - 10_000_000, "\(shares)")
+  }
+
+  /// Who executed how many instructions.
+  private struct Shares: Decodable {
+    struct KVM: Decodable { var handedOver: Int }
+    var instructions: Int
+    var kvm: KVM
   }
 
   private func expectEqual(_ answer: StockKVM.Answer, _ workload: String, _ iterations: Int) throws {

@@ -1,0 +1,67 @@
+import KVMProcessor
+import Testing
+
+@Suite struct LendingTests {
+  /// What a run that was no gain is followed by, in turn.
+  private func losses(_ policy: inout LendingPolicy, _ count: Int, time: Double) -> [UInt64] {
+    (0..<count).map { _ in
+      policy.noteRun(instructions: 10, time: time)
+      defer { policy.noteTurn(instructions: policy.turn) }
+      return policy.turn
+    }
+  }
+
+  @Test func runsThatAreNoGainBecomeRare() {
+    var policy = LendingPolicy(.gain)
+    #expect(policy.isDue)
+    let turns = losses(&policy, 20, time: 30_000)
+    #expect(Array(turns.prefix(4)) == [32, 64, 128, 256])
+    // 16 times 30 µs at 3 ns an instruction.
+    #expect(turns.last == 160_000)
+    #expect(losses(&policy, 40, time: 1e12).last == LendingPolicy.greatestBurst)
+  }
+
+  @Test func aGainIsFollowedByTheNextRun() {
+    var policy = LendingPolicy(.gain)
+    _ = losses(&policy, 20, time: 30_000)
+    policy.noteRun(instructions: 100_000, time: 30_000)
+    #expect(policy.isDue)
+    // One among many losses changes little, and what is gain by turns goes on.
+    #expect(losses(&policy, 1, time: 30_000) == [80_000])
+    for _ in 0..<12 {
+      policy.noteRun(instructions: 100_000, time: 30_000)
+      #expect(policy.isDue)
+      policy.noteRun(instructions: 10, time: 30_000)
+      policy.noteTurn(instructions: policy.turn)
+    }
+    #expect(losses(&policy, 1, time: 30_000) == [32])
+  }
+
+  @Test func aTurnOutlastsVMExits() {
+    var policy = LendingPolicy(.gain)
+    _ = losses(&policy, 3, time: 30_000)
+    policy.noteRun(instructions: 0, time: 30_000)
+    policy.noteTurn(instructions: 200)
+    #expect(policy.turn == 56)
+    policy.noteTurn(instructions: 57)
+    #expect(policy.isDue)
+  }
+
+  @Test func theSoftwareProcessorsPaceIsTheOneOfKnownCode() {
+    var policy = LendingPolicy(.gain)
+    policy.noteBurst(instructions: 1000, time: 1e9)
+    #expect(policy.softwareTime == 3)
+    policy.noteBurst(instructions: 100_000, time: 10_000_000)
+    #expect(policy.softwareTime < 6)
+    for _ in 0..<10 { policy.noteBurst(instructions: 100_000, time: 200_000) }
+    #expect(abs(policy.softwareTime - 2) < 0.1)
+  }
+
+  @Test func allIsLentAtOnce() {
+    var policy = LendingPolicy(.all)
+    policy.noteRun(instructions: 1, time: 1e9)
+    #expect(policy.isDue)
+    policy.noteRefusal(isLasting: false)
+    #expect(policy.turn == 1)
+  }
+}
