@@ -85,6 +85,9 @@ struct Difference {
       "aDeadlineIsNotMissedByTheWalksBeforeIt",
     ].map { Difference($0, "the page walks of a virtual CPU are not counted") }
     + [
+      Difference("codeReadsAsItIs", "the copies of several pages are shown at a time, whoever reads", [.native])
+    ]
+    + [
       "runsToHLT", "stopsAtTheInstructionLimit", "preemptionTimer", "determinism", "tscOffsetting",
       "pauseLoopExiting",
     ].map {
