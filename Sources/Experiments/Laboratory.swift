@@ -22,7 +22,8 @@ public enum Laboratory {
   ) throws -> Machine<KVMCPU> {
     try Machine(configuration) { memory in
       let features = configuration.model.features(on: SoftwareCPU.features)
-      return try KVMCPU(memory: memory, features: features, intercepts: intercepts, lending: lending, path: device)
+      return try KVMCPU(
+        memory: memory, features: features, intercepts: intercepts, lending: lending, path: device)
     }
   }
 }

@@ -122,7 +122,8 @@ final class GuestSpace {
     do throws(KVMError) {
       let pages = try Self.reserved(Region.pagesSize, PROT_READ | PROT_WRITE)
       regions[number] = Region(
-        slot: nextSlot, base: base, pages: pages.bindMemory(to: UInt32.self, capacity: Int(Self.regionSize >> 12)))
+        slot: nextSlot, base: base,
+        pages: pages.bindMemory(to: UInt32.self, capacity: Int(Self.regionSize >> 12)))
     } catch {
       munmap(base, Int(Self.regionSize))
       throw error

@@ -40,7 +40,8 @@ extension KVMCPU {
 
   /// Where in RAM EPT lets the guest access `size` bytes at `guest`.
   private func host(_ guest: UInt64, size: UInt64, writes: Bool) -> PhysicalAddress<L0>? {
-    guard let page = software.probePhysical(guest), page.permissions.contains(writes ? .write : .read), page.isAccessed, page.isDirty
+    guard let page = software.probePhysical(guest), page.permissions.contains(writes ? .write : .read),
+      page.isAccessed, page.isDirty
     else { return nil }
     let place = PhysicalAddress<L0>(page.physical)
     return memory.contains(place, count: size) ? place : nil

@@ -16,7 +16,8 @@ extension KVMCPU {
   /// is left out, so that each access to it is seen.
   func map(_ guest: UInt64) throws(KVMError) -> Bool {
     guard let space, !space.isMapped(guest >> 12), space.idtHole?.guest != guest & ~Self.pageMask,
-      let page = software.probePhysical(guest), page.permissions.contains(.read), page.isAccessed, page.isDirty,
+      let page = software.probePhysical(guest), page.permissions.contains(.read), page.isAccessed,
+      page.isDirty,
       memory.contains(PhysicalAddress(page.physical & ~Self.pageMask), count: 4096)
     else { return false }
     let isWritable = page.permissions.contains(.write)

@@ -194,7 +194,11 @@ extension KVMCPU {
         return (linear, guest)
       }
       if needed.contains(guest) || space.isCopied(guest >> 12) { continue }
-      if space.isMapped(guest >> 12) { mapped = mapped ?? (linear, guest) } else { spare = spare ?? (linear, guest) }
+      if space.isMapped(guest >> 12) {
+        mapped = mapped ?? (linear, guest)
+      } else {
+        spare = spare ?? (linear, guest)
+      }
     }
     // The page is kept out of the guest's reach, so that each access to it is handed over.
     guard let taken = spare ?? mapped else { return nil }

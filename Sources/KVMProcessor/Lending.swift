@@ -53,8 +53,10 @@ package struct LendingPolicy {
 
   /// Takes note that KVM could not be lent the next instruction, or, by `isLasting`, those of the guest's mode.
   package mutating func noteRefusal(isLasting: Bool) {
-    guard lending == .gain else { return turn = isLasting ? Self.leastBurst : 1 }
-    turn = isLasting ? Self.unsuitableBurst : Self.leastBurst
+    switch lending {
+    case .gain: turn = isLasting ? Self.unsuitableBurst : Self.leastBurst
+    case .all: turn = isLasting ? Self.leastBurst : 1
+    }
   }
 
   /// Takes note that the software processor has executed `instructions`.

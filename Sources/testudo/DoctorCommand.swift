@@ -32,7 +32,9 @@ struct DoctorCommand: ParsableCommand {
   private static func text(_ calibration: KVMCalibration) -> String {
     var table = TextTable(columns: [.init("KVM, as calibrated by tiny guests"), .init("found")])
     for trait in calibration.traits { table.append([trait.subject, trait.found]) }
-    var withheld = TextTable(columns: [.init("VMX capability that L1 is not offered on KVM"), .init("because")])
+    var withheld = TextTable(columns: [
+      .init("VMX capability that L1 is not offered on KVM"), .init("because"),
+    ])
     for capability in calibration.withheld { withheld.append([capability.capability, capability.reason]) }
     return "\n" + table.rendered()
       + (calibration.withheld.isEmpty

@@ -16,8 +16,6 @@ enum ProcessorChoice: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension EPTCompositionPolicy: ExpressibleByArgument {}
-extension InterceptMode: ExpressibleByArgument {}
-extension Lending: ExpressibleByArgument {}
 extension MemoryDesign: ExpressibleByArgument {}
 extension BootProtocol: ExpressibleByArgument {}
 
@@ -103,21 +101,7 @@ struct RunCommand: ParsableCommand {
   @Option(help: "The processor to run on.")
   var processor = ProcessorChoice.software
 
-  @Option(
-    help: ArgumentHelp(
-      "How the KVM processor finds the instructions that can cause VM exits: patched, by HLTs in a copy of the guest's "
-        + "code (the default); native, the same without an exit for calls and returns between pages, which not every "
-        + "guest allows; stepped, by single steps.", valueName: "mode"))
-  var intercepts: InterceptMode?
-
-  @Option(
-    help: ArgumentHelp(
-      "What plain instructions the KVM processor lends to KVM: gain, those that KVM is found to execute sooner (the "
-        + "default); all, whatever can be.", valueName: "rule"))
-  var lending: Lending?
-
-  @Option(help: ArgumentHelp("The device of the KVM processor (default: /dev/kvm).", valueName: "file"))
-  var kvmDevice: String?
+  @OptionGroup var kvm: KVMOptions
 
   @Option(
     help: ArgumentHelp(
@@ -218,19 +202,13 @@ struct RunCommand: ParsableCommand {
       throw ValidationError(
         "--boot is how Testudo starts the image, which a carrier does with --carriers: leave one of them out")
     }
-    guard intercepts == nil || processor == .kvm else {
-      throw ValidationError("--intercepts is of the KVM processor: give --processor kvm too")
-    }
-    guard lending == nil || processor == .kvm else {
-      throw ValidationError("--lending is of the KVM processor: give --processor kvm too")
+    if processor != .kvm, let option = kvm.given {
+      throw ValidationError("\(option) is of the KVM processor: give --processor kvm too")
     }
     guard memoryDesign.usesEPT || processor == .software else {
       throw ValidationError(
         "--memory-design shadow-on-shadow is of the software processor: leave out --processor \(processor.rawValue)"
       )
-    }
-    guard kvmDevice == nil || processor == .kvm else {
-      throw ValidationError("--kvm-device is of the KVM processor: give --processor kvm too")
     }
     guard dumpAt.isEmpty || dumpVmcs != nil else {
       throw ValidationError("--dump-at needs --dump-vmcs FOLDER, where the dumps are written")
@@ -266,11 +244,11 @@ struct RunCommand: ParsableCommand {
     switch processor {
     case .software: try perform(run, on: Laboratory.machine(configuration))
     case .kvm:
-      let device = kvmDevice ?? KVMHost.defaultPath
       try perform(
         run,
         on: Laboratory.machine(
-          configuration, intercepts: intercepts ?? .patched, lending: lending ?? .gain, device: device))
+          configuration, intercepts: kvm.intercepts ?? .patched, lending: kvm.lending ?? .gain,
+          device: kvm.kvmDevice ?? KVMHost.defaultPath))
     }
   }
 

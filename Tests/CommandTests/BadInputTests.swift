@@ -56,6 +56,7 @@ import Testing
       ["run", "minimal", "--processor", "kvm", "--kvm-device", "/dev/null"], 69,
       ["KVM_GET_API_VERSION", "--processor software"]),
     Mistake(["run", "minimal", "--intercepts", "stepped"], 64, ["--intercepts", "--processor kvm"]),
+    Mistake(["run", "minimal", "--lending", "all"], 64, ["--lending", "--processor kvm"]),
     Mistake(["run", "minimal", "--kvm-device", "/dev/kvm"], 64, ["--kvm-device", "--processor kvm"]),
     Mistake(
       ["run", "minimal", "--cmdline", String(repeating: "x", count: 5000)], 64, ["command line", "5"]),

@@ -69,11 +69,12 @@ struct Difference {
     guard let calibration = try? KVMCalibration.measured() else { return [] }
     let offered = calibration.capabilities.eptAndVPID
     let reasons = calibration.withheld.map { "\($0.capability): \($0.reason)" }.joined(separator: "; ")
-    return (offered.contains(.accessedAndDirtyFlags)
+    return
+      (offered.contains(.accessedAndDirtyFlags)
       ? [] : ["eptAccessedAndDirtyFlags", "eptFlagsAreThoseOfTheAccesses"])
       .map { Difference($0, reasons) }
       + (offered.contains(.executeOnly)
-        ? [] : ["executeOnlyPagesOfEPTAreFetchedAlone", "executeOnlyCodeCannotReadItself"])
+      ? [] : ["executeOnlyPagesOfEPTAreFetchedAlone", "executeOnlyCodeCannotReadItself"])
       .map { Difference($0, reasons) }
   }
 
@@ -85,7 +86,8 @@ struct Difference {
       "aDeadlineIsNotMissedByTheWalksBeforeIt",
     ].map { Difference($0, "the page walks of a virtual CPU are not counted") }
     + [
-      Difference("codeReadsAsItIs", "the copies of several pages are shown at a time, whoever reads", [.native])
+      Difference(
+        "codeReadsAsItIs", "the copies of several pages are shown at a time, whoever reads", [.native])
     ]
     + [
       "runsToHLT", "stopsAtTheInstructionLimit", "preemptionTimer", "determinism", "tscOffsetting",

@@ -245,7 +245,8 @@ private struct TwoSpaces {
     guest[Place.eptPD] = 0x10_8007
     for index in 0..<UInt64(512) { guest[0x10_8000 + index * 8] = index << 12 | 0x37 }
     guest[0x10_8000 + (TwoSpaces.pages[0] >> 12) * 8] = TwoSpaces.pages[0] | 0x34
-    guest.place([0x31, 0xC9, 0x48, 0x8B, 0x0B, 0xC3], at: TwoSpaces.pages[0])  // xor ecx, ecx; mov rcx, [rbx]; ret
+    // xor ecx, ecx; mov rcx, [rbx]; ret
+    guest.place([0x31, 0xC9, 0x48, 0x8B, 0x0B, 0xC3], at: TwoSpaces.pages[0])
     guest.place([0xFF, 0xD3, 0xF4], at: Place.code)  // call rbx; hlt
     guest.registers.pointee.rbx = TwoSpaces.page
     guest.vmcs[.guestRIP] = Place.code
