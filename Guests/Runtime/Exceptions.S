@@ -53,33 +53,25 @@ try_rdmsr: // EDI = index, RSI = where to
   xorl %eax, %eax
   ret
 
-  .section .text.try_wrmsr, "ax"
-  .globl try_wrmsr
-try_wrmsr: // EDI = index, RSI = value
+// TRY_WRITE instruction: a function for an instruction that writes EDX:EAX to what ECX names.
+  .macro TRY_WRITE instruction:req
+  .section .text.try_\instruction, "ax"
+  .globl try_\instruction
+try_\instruction: // EDI = index, RSI = value
   movl %edi, %ecx
   movl %esi, %eax
   movq %rsi, %rdx
   shrq $32, %rdx
-  TRY wrmsr, 1f
+  TRY \instruction, 1f
   movl $1, %eax
   ret
 1:
   xorl %eax, %eax
   ret
+  .endm
 
-  .section .text.try_xsetbv, "ax"
-  .globl try_xsetbv
-try_xsetbv: // EDI = index, RSI = value
-  movl %edi, %ecx
-  movl %esi, %eax
-  movq %rsi, %rdx
-  shrq $32, %rdx
-  TRY xsetbv, 1f
-  movl $1, %eax
-  ret
-1:
-  xorl %eax, %eax
-  ret
+  TRY_WRITE wrmsr
+  TRY_WRITE xsetbv
 
   .bss
   .balign 16

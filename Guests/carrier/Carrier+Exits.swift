@@ -14,8 +14,11 @@ extension Carrier {
       case .composedEPT, .virtualizationException: break
       // The guest's own interrupts do not exit, so that its guest's do only because it wants them.
       case .externalInterrupt:
-        let information = vmx.vmcs02.exitInterruptionInformation
-        return reflect(vmx.externalInterrupt(vector: UInt8(truncatingIfNeeded: information.vector)))
+        let vector = vmx.vmcs02.exitInterruptionInformation.vector
+        guard vmx.isNotification(vector) else { return reflect(vmx.externalInterrupt(vector: vector)) }
+        endInterrupt()
+        readRestOfGuestState()
+        vmx.processPostedInterrupts()
       case .nonMaskableInterrupt: return reflect(vmx.nonMaskableInterrupt())
       case .emulation: emulate(reason)
       case .outOfPages: refuse(reason, "no page is left for the composed EPT")
@@ -59,6 +62,20 @@ extension Carrier {
       controls.remove(.acknowledgeInterruptOnExit)
     }
     vmx.vmcs02.exitControls = controls
+  }
+
+  /// The EOI of an interrupt that notifies of posted ones, which the processor's own processing of them writes.
+  ///
+  /// Source: SDM volume 3, "Posted-Interrupt Processing".
+  private func endInterrupt() {
+    let base = rdmsr(ModelSpecificRegister.apicBase.rawValue)
+    let isX2APIC: UInt64 = 1 << 10
+    let endOfInterrupt: UInt64 = 0xB0
+    if base & isX2APIC != 0 {
+      wrmsr(ModelSpecificRegister.x2APICFirst.rawValue + UInt32(endOfInterrupt >> 4), 0)
+    } else {
+      store32(base & EPTEntry.addressMask &+ endOfInterrupt, 0)
+    }
   }
 
   private mutating func emulate(_ reason: ExitReasonField) {

@@ -28,7 +28,7 @@ struct Carrier: ~Copyable {
     registers.pointee.rbx = start.rbx
     do throws(NestedSetupError) {
       vmx = try Core(
-        vmcs01: vmcs, registers: registers, processor: capabilities, offeredOn: Self.model(capabilities),
+        vmcs01: vmcs, registers: registers, processor: capabilities,
         // The shadow VMCS that the core would make is none of the processor's.
         without: .vmcsShadowing, memory: memory, pages: pool, policy: NestedPolicy(eptComposition: .ahead),
         physicalAddressWidth: Self.physicalAddressWidth)
@@ -39,16 +39,6 @@ struct Carrier: ~Copyable {
     vmcs01 = HardwareVMCS(vmcs, revision: capabilities.basic.revision, fields, pool)
     vmcs02 = HardwareVMCS(vmx.vmcs02, revision: capabilities.basic.revision, fields, pool)
     self.capabilities = capabilities
-  }
-
-  /// What the guest is offered of the processor's: posted interrupts would be the carrier's work, and interrupts are the
-  /// guest's.
-  private static func model(_ capabilities: VMXCapabilities) -> VMXCapabilities {
-    var model = capabilities
-    let posted = UInt64(PinBasedControls.processPostedInterrupts.rawValue) << 32
-    model.pinBased &= ~posted
-    model.truePinBased &= ~posted
-    return model
   }
 
   private static var physicalAddressWidth: UInt8 {
