@@ -31,16 +31,21 @@ extension Carrier {
 
   mutating func reflect(_ exit: ExitInformation) {
     readRestOfGuestState()
+    readShadowOfL2()
     perform(vmx.reflect(exit))
   }
 
   private mutating func execute(_ reason: ExitReasonField) {
     guard let basic = reason.basic else { refuse(reason, "unexpected") }
-    if !isFieldAccessByRegisters(basic) { readRestOfGuestState() }
+    if !isFieldAccessByRegisters(basic) {
+      readRestOfGuestState()
+      readShadowOfGuest()
+    }
     switch vmx.execute(basic) {
     case .succeeded, .failInvalid, .failValid, .fault: break
     case .enterL2(let list):
       acknowledgeInterruptsAsWanted()
+      writeShadowOfL2()
       loadMSRsAtEntry(list)
     case .entryFailed(let reflection, _): perform(reflection)
     }

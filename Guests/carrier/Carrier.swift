@@ -12,13 +12,19 @@ struct Carrier: ~Copyable {
   var vmx: Core
   let registers: UnsafeMutablePointer<RegisterFile>
   let capabilities: VMXCapabilities
-  private var vmcs01: HardwareVMCS
-  private var vmcs02: HardwareVMCS
-  /// Which of the two is current.
-  private var isVMCS02Current = true
+  var vmcs01: HardwareVMCS
+  var vmcs02: HardwareVMCS
+  /// The address of the processor's VMCS that is current, or 0.
+  var current: UInt64
+  let pool: PagePool
+  /// How many fields the core had copied to the guest's shadow VMCS when the processor's was written last.
+  var seenFieldsToShadow: UInt64 = 0
 
   /// Prepares everything that `start` needs to run in `memory`.
-  init(_ capabilities: VMXCapabilities, _ memory: CarriedMemory, _ start: GuestStart, _ pool: PagePool) {
+  init(
+    _ capabilities: VMXCapabilities, _ memory: CarriedMemory, _ start: GuestStart, _ pool: PagePool,
+    _ options: Options
+  ) {
     let vmcs = VMCS(region: pool.take().bytes)
     VMCS01(vmcs: vmcs, capabilities: capabilities).write(
       ept01: EPT01(memory, pool, capabilities.eptAndVPID), msrBitmap: Self.msrBitmap(pool), start)
@@ -28,9 +34,8 @@ struct Carrier: ~Copyable {
     registers.pointee.rbx = start.rbx
     do throws(NestedSetupError) {
       vmx = try Core(
-        vmcs01: vmcs, registers: registers, processor: capabilities,
-        // The shadow VMCS that the core would make is none of the processor's.
-        without: .vmcsShadowing, memory: memory, pages: pool, policy: NestedPolicy(eptComposition: .ahead),
+        vmcs01: vmcs, registers: registers, processor: Self.usable(capabilities), memory: memory, pages: pool,
+        policy: NestedPolicy(vmcsAccess: options.vmcsAccess, eptComposition: .ahead),
         physicalAddressWidth: Self.physicalAddressWidth)
     } catch {
       fail("the carrier has too few pages for the nested core")
@@ -38,7 +43,17 @@ struct Carrier: ~Copyable {
     let fields = ExchangedFields(of: capabilities)
     vmcs01 = HardwareVMCS(vmcs, revision: capabilities.basic.revision, fields, pool)
     vmcs02 = HardwareVMCS(vmx.vmcs02, revision: capabilities.basic.revision, fields, pool)
+    current = vmcs02.region
     self.capabilities = capabilities
+    self.pool = pool
+  }
+
+  /// What of the processor's the core can use: VMCS shadowing only if the carrier can write all of a shadow VMCS.
+  private static func usable(_ capabilities: VMXCapabilities) -> VMXCapabilities {
+    guard !capabilities.miscellaneous.allowsWritingReadOnlyFields else { return capabilities }
+    var usable = capabilities
+    usable.secondaryProcessorBased &= ~(UInt64(SecondaryProcessorBasedControls.vmcsShadowing.rawValue) << 32)
+    return usable
   }
 
   private static var physicalAddressWidth: UInt8 {
@@ -72,12 +87,10 @@ struct Carrier: ~Copyable {
 
   /// Enters the guest or its guest; gives the exit's reason.
   private mutating func enter() -> ExitReasonField {
-    if vmx.isInL2 != isVMCS02Current {
-      isVMCS02Current = vmx.isInL2
-      if isVMCS02Current { vmcs02.makeCurrent() } else { vmcs01.makeCurrent() }
-    }
+    writeShadowOfGuest()
+    makeCurrent()
     if registers.pointee.cr2 != read_cr2() { write_cr2(registers.pointee.cr2) }
-    let entered = isVMCS02Current ? vmcs02.enter(registers) : vmcs01.enter(registers)
+    let entered = vmx.isInL2 ? vmcs02.enter(registers) : vmcs01.enter(registers)
     guard entered else {
       guard let reason = vmx.exitOfRefusedEntry() else { vmxFailed("VM entry") }
       return reason
@@ -86,9 +99,16 @@ struct Carrier: ~Copyable {
     return vmx.running.exitReason
   }
 
-  /// Reads what else the last exit has saved.
+  /// Reads what else the last exit has saved. To be called before the level changes.
   func readRestOfGuestState() {
-    if isVMCS02Current { vmcs02.readRestOfGuestState() } else { vmcs01.readRestOfGuestState() }
+    if vmx.isInL2 { vmcs02.readRestOfGuestState() } else { vmcs01.readRestOfGuestState() }
+  }
+
+  private mutating func makeCurrent() {
+    let wanted = vmx.isInL2 ? vmcs02.region : vmcs01.region
+    guard current != wanted else { return }
+    current = wanted
+    if vmx.isInL2 { vmcs02.makeCurrent() } else { vmcs01.makeCurrent() }
   }
 
   private func perform(_ invalidation: NestedInvalidation) {

@@ -14,7 +14,9 @@ struct HardwareVMCS {
   let contents: VMCS
   /// What the processor's holds, as far as the carrier knows.
   private let known: VMCS
-  private let region: UInt64
+  let region: UInt64
+  /// The shadow VMCS that it links to, once there is one.
+  var shadow: ShadowVMCS?
   private let fields: ExchangedFields
   private var isLaunched = false
 
@@ -47,9 +49,15 @@ struct HardwareVMCS {
     fields.writable.forEach { field in
       let value = contents.words[field.slot]
       guard value != known.words[field.slot] else { return }
-      vmwrite(field, value)
+      vmwrite(field, field == .vmcsLinkPointer ? linkPointer(value) : value)
       known.words[field.slot] = value
     }
+  }
+
+  /// The link pointer for the processor: the core's names a page of its own.
+  private func linkPointer(_ value: UInt64) -> UInt64 {
+    if let shadow, shadow.page == value { return shadow.region }
+    return value
   }
 
   /// What the nested core may ask for whatever the exit is.
@@ -78,7 +86,8 @@ struct ExchangedFields {
     writable = FieldList { $0.exists(on: capabilities) && $0.area != .readOnlyData }
     read = FieldList { $0.exists(on: capabilities) && Self.isAlwaysRead($0) }
     readOnDemand = FieldList {
-      $0.exists(on: capabilities) && $0.area == .guestState && !Self.isAlwaysRead($0)
+      // No VM exit changes the link pointer.
+      $0.exists(on: capabilities) && $0.area == .guestState && !Self.isAlwaysRead($0) && $0 != .vmcsLinkPointer
     }
   }
 

@@ -10,6 +10,7 @@ func guestMain(commandLine: UnsafePointer<UInt8>?, startInfo: UInt64, multiboot:
   Serial.initialise()
   Exceptions.install()
   Serial.writeLine("carrier: a guest hypervisor that gives VMX to its guest")
+  let options = Options(BootCommandLine(text: commandLine))
   let machine = LoaderInformation(startInfo: startInfo, multiboot: multiboot)
   let memory = CarriedMemory(machine)
   let start = GuestStart(machine, in: memory)
@@ -21,7 +22,7 @@ func guestMain(commandLine: UnsafePointer<UInt8>?, startInfo: UInt64, multiboot:
   enableExtendedStates()
   let capabilities = VMXOperation.enter(region: pool.take().address.rawValue).withTheRest()
   let carrier = UnsafeMutablePointer<Carrier>.allocate(capacity: 1)
-  carrier.initialize(to: Carrier(capabilities, memory, start, pool))
+  carrier.initialize(to: Carrier(capabilities, memory, start, pool, options))
   carrier.pointee.run()
 }
 

@@ -14,16 +14,18 @@ public enum Carriers {
 
 extension MachineConfiguration {
   /// Puts `count` carriers under the image, which with one of them is L2, with two L3. Its command line and its modules
-  /// stay its own.
+  /// stay its own. The carriers shadow their guests' VMCSs unless L0 lets every access of L1's exit, so that
+  /// ``NestedPolicy/vmcsAccess`` has to be what it will be.
   public mutating func carry(by count: Int) {
     guard count > 0 else { return }
-    var carried = (1..<count).map { _ in BootModule(Carriers.image) }
+    let options = "vmcs-access=\(nested.vmcsAccess == .off ? "off" : "hardware")"
+    var carried = (1..<count).map { _ in BootModule(Carriers.image, text: options) }
     carried.append(BootModule(image, text: textOfCarriedImage))
     if let initrd { carried.append(BootModule(initrd)) }
     if !environment.isEmpty { carried.append(.environment(environment)) }
     modules = carried + modules
     image = Carriers.image
-    (commandLine, initrd, environment) = ("", nil, [])
+    (commandLine, initrd, environment) = (options, nil, [])
   }
 
   /// As a boot loader passes it: the image's name, then its command line. A word without "=" is none of our guests'.

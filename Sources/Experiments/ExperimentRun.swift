@@ -142,10 +142,10 @@ public struct ExperimentRun: Sendable {
     _ test: Manifest.Case, iterations: UInt64
   ) throws -> (work: IterationWork, result: RunResult) {
     var configuration = try configuration(test, iterations: iterations)
+    test.vmcsAccess.apply(to: &configuration.nested)
     configuration.carry(by: test.carriers)
     configuration.memorySize = manifest.memory
     configuration.costs = .reference
-    test.vmcsAccess.apply(to: &configuration.nested)
     let collector = RunCollector(areMemoryAccesses: test.vmcsAccess.model.isMemoryAccess)
     configuration.trace = .streamed { collector.add($0) }
     let machine = try Laboratory.machine(configuration)

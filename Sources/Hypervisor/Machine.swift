@@ -27,9 +27,8 @@ public final class Machine<P: VMXProcessor>: @unchecked Sendable {
   /// A machine with `configuration`'s image loaded and ready to run, on the processor that `makeProcessor` makes for
   /// its L0-physical memory. Throws ``MachineError``, ``ImageError``, or what `makeProcessor` throws.
   public init(
-    _ wanted: MachineConfiguration, makeProcessor: (PhysicalMemory) throws -> P
+    _ configuration: MachineConfiguration, makeProcessor: (PhysicalMemory) throws -> P
   ) throws {
-    let configuration = wanted
     guard configuration.memorySize & 0xFFF == 0,
       configuration.memorySize >= MachineConfiguration.minimumMemory,
       configuration.memorySize <= MachineConfiguration.maximumMemory

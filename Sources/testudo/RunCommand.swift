@@ -344,10 +344,10 @@ struct RunCommand: ParsableCommand {
     try checkCarrying(source.image)
     configuration.modules = try modules.map { text throws(CommandError) in try ModuleOption.module(text) }
     configuration.commandLine = commandLine
-    configuration.carry(by: carriers)
     configuration.memorySize = memory
     configuration.processorCount = cpus
     vmcsAccess.apply(to: &configuration.nested)
+    configuration.carry(by: carriers)
     configuration.nested.eptComposition = eptComposition
     configuration.nested.memoryDesign = memoryDesign
     configuration.costs = costs

@@ -17,18 +17,23 @@ struct CarriedRun {
 
   /// Three hypervisors above one another and their guest: L0, so many carriers, and `minimal`.
   init(
-    _ workload: String, of guest: String = "minimal", carriers: Int, iterations: UInt64 = Self.iterations,
+    _ workload: String, of guest: String = "minimal", carriers: Int, access: VMCSAccessModel = .off,
+    iterations: UInt64 = Self.iterations, onKVM: Bool = false,
     _ configure: (inout MachineConfiguration) -> Void = { _ in }
   ) throws {
     let bytes = Mutex<[UInt8]>([])
     var configuration = MachineConfiguration(image: try #require(GuestCatalog.guest(guest)).image)
     configuration.commandLine = Guest.commandLine(workload: workload, iterations: iterations)
+    configuration.nested.vmcsAccess = access
     configuration.carry(by: carriers)
     configuration.memorySize = 64 << 20
     configuration.instructionLimit = 1_000_000_000
     configuration.serialOutput = { byte in bytes.withLock { $0.append(byte) } }
     configure(&configuration)
-    result = try Laboratory.machine(configuration).run()
+    result =
+      onKVM
+      ? try Laboratory.machine(configuration, intercepts: .patched, lending: .all).run()
+      : try Laboratory.machine(configuration).run()
     serial = bytes.withLock { String(decoding: $0, as: UTF8.self) }.split(separator: "\n").map(String.init)
   }
 
@@ -62,17 +67,17 @@ struct CarriedRun {
 
   /// L1 and L2 are the same hypervisor, L3 is `minimal`, and what that runs L4.
   @Test(arguments: workloads) func everyWorkloadRunsOnACarrierOnACarrier(_ workload: String) throws {
-    let run = try CarriedRun(workload, carriers: 2) { $0.nested.vmcsAccess = .ideal }
+    let run = try CarriedRun(workload, carriers: 2, access: .ideal)
     expectWork(of: run, workload, carriers: 2)
   }
 
   @Test(arguments: VMCSAccessModel.allCases) func everyAccessModelCarries(_ access: VMCSAccessModel) throws {
-    let run = try CarriedRun("memory", carriers: 1) { $0.nested.vmcsAccess = access }
+    let run = try CarriedRun("memory", carriers: 1, access: access)
     expectWork(of: run, "memory", carriers: 1)
   }
 
   @Test func threeCarriersCarry() throws {
-    let run = try CarriedRun("cpuid", carriers: 3, iterations: 2) { $0.nested.vmcsAccess = .ideal }
+    let run = try CarriedRun("cpuid", carriers: 3, access: .ideal, iterations: 2)
     #expect(run.result.outcome == .guestReported(code: 0), "\(run.serial)")
     #expect(run.minimal.suffix(2) == ["exits handled 2", "done"])
   }
@@ -98,6 +103,28 @@ struct CarriedRun {
     let handled = carried.result.exits.filter { $0.from == .l2 && $0.routedTo == .l1 }
     // The last entry ends with the run.
     #expect(entries == handled.reduce(0) { $0 + $1.count } + 1)
+  }
+
+  /// With VMCS shadowing at every level, the five accesses with which `minimal` handles an exit exit to nobody.
+  @Test func theCarrierShadowsTheVMCSOfItsGuest() throws {
+    let off = try CarriedRun("cpuid", carriers: 1)
+    let hardware = try CarriedRun("cpuid", carriers: 1, access: .hardware)
+    expectWork(of: hardware, "cpuid", carriers: 1)
+    let accesses: [ExitReason] = [.vmread, .vmwrite]
+    for (run, perIteration) in [(off, 5 as UInt64), (hardware, 0)] {
+      let longer = try CarriedRun(
+        "cpuid", carriers: 1, access: perIteration == 0 ? .hardware : .off,
+        iterations: 2 * CarriedRun.iterations)
+      let count = { (run: CarriedRun) in accesses.reduce(0 as UInt64) { $0 + run.count(.l2, $1, .l1) } }
+      #expect(count(longer) - count(run) == perIteration * CarriedRun.iterations)
+    }
+    #expect(hardware.count(.l2, .vmresume, .l1) == off.count(.l2, .vmresume, .l1))
+  }
+
+  @Test func anUnknownOptionOfTheCarrierEndsTheRun() throws {
+    let run = try CarriedRun("cpuid", carriers: 1) { $0.commandLine = "vmcs-access=ideal" }
+    #expect(run.result.outcome == .guestReported(code: 1))
+    #expect(run.serial.last == "failed: vmcs-access is off or hardware, and not: ideal")
   }
 
   @Test func equalRunsAreEqual() throws {
@@ -135,5 +162,28 @@ struct CarriedRun {
   func everyWayInLeadsToTheModules(_ way: BootProtocol) throws {
     let run = try CarriedRun("hypercall", carriers: 1) { $0.bootProtocol = way }
     expectWork(of: run, "hypercall", carriers: 1)
+  }
+}
+
+/// Why the KVM processor cannot be made on this host, or nil if it can.
+private let kvmObstacle: String? = {
+  do throws(KVMError) {
+    return try KVMCalibration.measured().obstacle(to: .patched)
+  } catch {
+    return error.description
+  }
+}()
+
+@Suite(.enabled(if: kvmObstacle == nil, "the KVM processor cannot be made on this host"))
+struct CarrierOnKVMTests {
+  @Test func aCarrierHasTheSameExitsOnKVM() throws {
+    let software = try CarriedRun("cpuid", carriers: 1, iterations: 5)
+    let kvm = try CarriedRun("cpuid", carriers: 1, iterations: 5, onKVM: true)
+    #expect(kvm.result.outcome == .guestReported(code: 0), "\(kvm.serial)")
+    #expect(kvm.serial == software.serial)
+    func counts(_ run: CarriedRun) -> [String] {
+      run.result.exits.map { "\($0.from.name) \($0.reasonName) \($0.routedTo.name) \($0.count)" }.sorted()
+    }
+    #expect(counts(kvm) == counts(software))
   }
 }
