@@ -15,8 +15,8 @@ extension Carrier {
     current = 0
   }
 
-  /// Takes over what the guest has written to it, before a VMX instruction with which the core wants to know. The VMCS of
-  /// the guest's last exit has been read.
+  /// Takes over what the guest has written to it, before a VMX instruction with which the core wants to know. The guest's
+  /// last exit has been read.
   mutating func readShadowOfGuest() {
     guard vmx.isShadowing, let shadow = vmcs01.shadow else { return }
     shadow.readBack(ShadowBitmaps(of: vmx.vmcs01))

@@ -88,11 +88,14 @@ extension GuestImage {
     let xen: UInt32 = 0x006E_6558
     var note = start
     while note &+ 12 <= start &+ size {
-      let (nameSize, descriptionSize) = (UInt64(read(note, UInt32.self)), UInt64(read(note &+ 4, UInt32.self)))
+      let (nameSize, descriptionSize) = (
+        UInt64(read(note, UInt32.self)), UInt64(read(note &+ 4, UInt32.self))
+      )
       let description = note &+ 12 &+ (nameSize &+ 3) & ~3
       let next = description &+ (descriptionSize &+ 3) & ~3
       guard next <= start &+ size else { return nil }
-      if nameSize == 4, read(note &+ 12, UInt32.self) == xen, read(note &+ 8, UInt32.self) == physical32Entry {
+      if nameSize == 4, read(note &+ 12, UInt32.self) == xen, read(note &+ 8, UInt32.self) == physical32Entry
+      {
         return UInt64(read(description, UInt32.self))
       }
       note = next

@@ -87,7 +87,8 @@ struct ExchangedFields {
     read = FieldList { $0.exists(on: capabilities) && Self.isAlwaysRead($0) }
     readOnDemand = FieldList {
       // No VM exit changes the link pointer.
-      $0.exists(on: capabilities) && $0.area == .guestState && !Self.isAlwaysRead($0) && $0 != .vmcsLinkPointer
+      $0.exists(on: capabilities) && $0.area == .guestState && !Self.isAlwaysRead($0)
+        && $0 != .vmcsLinkPointer
     }
   }
 
