@@ -177,8 +177,12 @@ uint32_t ckvm_kick_count(void) { return kick_count; }
 
 void ckvm_delete_timer(long timer) { timer_delete((timer_t)timer); }
 
-uint64_t ckvm_time(void) {
+static uint64_t clock_time(clockid_t clock) {
   struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(clock, &time);
   return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
+
+uint64_t ckvm_time(void) { return clock_time(CLOCK_MONOTONIC); }
+
+uint64_t ckvm_thread_time(void) { return clock_time(CLOCK_THREAD_CPUTIME_ID); }

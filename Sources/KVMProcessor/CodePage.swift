@@ -31,6 +31,8 @@ final class CodePage {
   /// Whether one instruction's site would be inside another, as when code jumps into the middle of an instruction: then
   /// the software processor executes the page.
   private(set) var isConflicted = false
+  /// What has been found out of the ways through the page, until they change.
+  var knownWays = KnownWays()
   /// Stores to the page since it was decoded.
   var stores = 0
   /// After so many the page is data, until it is executed again.
@@ -38,7 +40,7 @@ final class CodePage {
 
   /// HLT, and what it is executed for.
   static let trap: UInt8 = 0xF4
-  private static let size = 4096
+  static let size = 4096
 
   struct Mark: OptionSet {
     var rawValue: UInt8
@@ -71,6 +73,9 @@ final class CodePage {
     marks.deallocate()
   }
 
+  /// Whether the virtual CPU leaves KVM at `offset`, as far as is known.
+  func isKnownSite(_ offset: Int) -> Bool { marks[offset].contains(.site) }
+
   /// Whether the instruction at `offset` is the software processor's; what is not known yet is found out.
   func isSite(_ offset: Int) -> Bool {
     if !marks[offset].contains(.start) { decode(from: offset) }
@@ -81,11 +86,12 @@ final class CodePage {
   func makeSite(_ offset: Int) {
     guard marks[offset].contains(.start) else { return }
     if marks[offset].contains(.interior) { isConflicted = true }
+    knownWays = KnownWays()
     marks[offset].insert(.site)
     copy.storeBytes(of: Self.trap, toByteOffset: offset, as: UInt8.self)
   }
 
-  /// The length of the instruction at `offset`, if one is known there.
+  /// The instruction at `offset`, if one is known there.
   func instruction(at offset: Int) -> Instruction? {
     guard marks[offset].contains(.start) else { return nil }
     return decoded(offset)
@@ -95,13 +101,6 @@ final class CodePage {
   func starts(endingAt offset: Int) -> [Int] {
     (1...15).map { offset - $0 }.filter { $0 >= 0 && marks[$0].contains(.start) }
       .filter { decoded($0).map { Int($0.length) } == offset - $0 }
-  }
-
-  /// How many instructions are known to begin from `start` up to `end`.
-  func count(from start: Int, to end: Int) -> UInt64 {
-    var count: UInt64 = 0
-    for offset in start..<max(start, end) where marks[offset].contains(.start) { count += 1 }
-    return count
   }
 
   /// Takes over what `bytes` has become; false if an instruction that is known has changed.
@@ -119,13 +118,14 @@ final class CodePage {
 
   // MARK: Decoding
 
-  private func decoded(_ offset: Int) -> Instruction? {
+  func decoded(_ offset: Int) -> Instruction? {
     let bytes = original.assumingMemoryBound(to: UInt8.self) + offset
     return try? Instruction.decode(bytes, count: min(15, Self.size - offset), mode: mode)
   }
 
   /// Decodes from `start` along every way that stays in the page.
   private func decode(from start: Int) {
+    knownWays = KnownWays()
     var places = [start]
     while let offset = places.popLast() {
       guard !marks[offset].contains(.start) else { continue }
@@ -134,7 +134,7 @@ final class CodePage {
         note(offset, length: 1, isSite: true)
         continue
       }
-      let ways = instruction.ways(from: offset, followsReturns: linear != nil)
+      let ways = ways(of: instruction, at: offset)
       let (inside, outside) = ways.places.partitioned { 0..<Self.size ~= $0 }
       note(offset, length: Int(instruction.length), isSite: ways.isSite || !outside.isEmpty)
       // A sensitive instruction is executed elsewhere, but a call among them comes back here.
@@ -155,6 +155,7 @@ final class CodePage {
   /// Has the virtual CPU execute the branch at `offset`, whose targets are all decoded.
   func link(_ offset: Int) {
     guard marks[offset].contains(.site), !isConflicted else { return }
+    knownWays = KnownWays()
     marks[offset].remove(.site)
     links.append(offset)
     copy.storeBytes(
@@ -166,9 +167,7 @@ final class CodePage {
     for offset in links {
       makeSite(offset)
       guard let linear, let instruction = decoded(offset) else { continue }
-      let outside = instruction.ways(from: offset, followsReturns: true).places.filter {
-        !(0..<Self.size ~= $0)
-      }
+      let outside = ways(of: instruction, at: offset).places.filter { !(0..<Self.size ~= $0) }
       exits.append(PageExit(offset: offset, targets: outside.map { linear &+ UInt64(bitPattern: Int64($0)) }))
     }
     links = []
@@ -191,41 +190,6 @@ struct PageExit {
   var offset: Int
   /// The linear addresses that it may lead to outside the page.
   var targets: [UInt64]
-}
-
-extension Instruction {
-  /// Where control may go behind the instruction at `offset` of a page, by offsets from the page's beginning, and whether
-  /// the software processor executes it. With `followsReturns` a call is taken to return behind itself.
-  fileprivate func ways(from offset: Int, followsReturns: Bool) -> (places: [Int], isSite: Bool) {
-    let next = offset + Int(length)
-    // An instruction that is no branch may have any immediate.
-    let target = next &+ Int(truncatingIfNeeded: Int64(bitPattern: immediate))
-    // The instruction pointer is cut to 16 bits.
-    let isNarrow = operandSize == 2
-    switch instructionClass {
-    case .plain: return ([next], readsPage(next))
-    case .directBranch:
-      if isNarrow { return ([], true) }
-      // Without following returns, what a called function returns to is decoded when it returns.
-      return (followsReturns && mnemonic == .call ? [target, next] : [target], false)
-    case .conditionalBranch: return isNarrow ? ([], true) : ([next, target], false)
-    case .nearReturn: return ([], isNarrow || !followsReturns)
-    case .sensitive:
-      // A call through a register or memory comes back behind itself.
-      return (followsReturns && mnemonic == .call && next < 4096 ? [next] : [], true)
-    }
-  }
-}
-
-extension Instruction {
-  /// Whether it reads from the page that it is in, where the software processor alone sees what stands there. `next` is the
-  /// offset of the instruction behind it. Of an address made of registers that is not known.
-  fileprivate func readsPage(_ next: Int) -> Bool {
-    guard address.base == MemoryAddress.instructionPointer, mnemonic != .lea, let operand = memoryOperand
-    else { return false }
-    let first = next &+ Int(truncatingIfNeeded: address.displacement)
-    return first &+ Int(operand.size) > 0 && first < 4096
-  }
 }
 
 extension Array {

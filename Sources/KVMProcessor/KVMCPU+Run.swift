@@ -42,7 +42,7 @@ struct FetchedPage {
 extension KVMCPU {
   /// Runs plain instructions from RIP on.
   func runPlain() throws(KVMError) -> PlainEnd {
-    guard let space else { return .handOver }
+    guard let space, !isNearEnd else { return .handOver }
     // Not everything that KVM runs on checks alignment.
     if software.checksAlignment { return .handOver }
     // Not every KVM steps user code.
@@ -69,21 +69,9 @@ extension KVMCPU {
     if software.isStopRequested { return .settle }
     let start = Int(physical & 0xFFF)
     let end = try runUntilExit(space, code)
-    if intercepts != .stepped { countPassed(code, from: start, rip: rip) }
-    return end
-  }
-
-  /// Lets the virtual time pass of the instructions between the ends of a stretch, as they stand in the code. Of loops that
-  /// is one round; those that last are counted by ticks.
-  private func countPassed(_ code: CodePage, from start: Int, rip: UInt64) {
-    let distance = software.hostedRIP &- rip
-    guard distance < 4096 - UInt64(start) else { return pass(1) }
-    pass(code.count(from: start, to: start + Int(distance)))
-  }
-
-  func pass(_ instructions: UInt64) {
-    clock.pointee.instructions &+= instructions
-    clock.pointee.cycles &+= instructions
+    if intercepts == .stepped { return end }
+    // A tick that always comes before the guest's first instruction would keep it from going on at all.
+    return countPassed(code, from: start, rip: rip) ? end : .handOver
   }
 
   /// Where the instruction at `linear` is, guest-physical and in RAM, or nil if the guest cannot fetch it from there.
@@ -149,8 +137,7 @@ extension KVMCPU {
         takeRegisters(space, rip: machine.registers.pointee.rip &- 1)
         return .handOver
       case KVMExit.debug:
-        clock.pointee.instructions &+= 1
-        clock.pointee.cycles &+= 1
+        pass(1)
         takeRegisters(space, rip: machine.registers.pointee.rip)
         return .settle
       case KVMExit.shutdown:
@@ -179,20 +166,6 @@ extension KVMCPU {
       let guest = software.probe(rip, .execute).guestPhysical, let page = software.probePhysical(guest)
     else { return intercepts == .native ? nil : code }
     return codePages[Int(page.physical >> 12)]
-  }
-
-  /// Enters the virtual CPU. A run that a tick interrupts has taken so many instructions as fit in its time by the
-  /// calibrated time of one.
-  private func enter(_ machine: KVMVirtualMachine) -> Int32 {
-    count { $0.runs &+= 1 }
-    guard intercepts != .stepped else { return machine.enter() }
-    let start = ckvm_time()
-    let error = machine.enter()
-    guard error == EINTR else { return error }
-    let time = Double(min(ckvm_time() &- start, 2 * tick)) - 2 * calibration.nanosecondsPerRun
-    // It counts in any case, or a near deadline might never come.
-    pass(max(1, UInt64(max(0, time) / calibration.nanosecondsPerInstruction)))
-    return error
   }
 
   /// The virtual CPU met a fault at RIP, and nothing of the instruction has happened. A page that it missed is mapped, else

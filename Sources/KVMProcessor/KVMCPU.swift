@@ -57,6 +57,10 @@ public final class KVMCPU: VMXProcessor {
   private var kicksWhenArmed: UInt32 = 0
   private var timer: Int = -1
   private var timerThread: Int32 = 0
+  /// How long the run lasted that a tick has just ended, in nanoseconds.
+  var interruptedAfter: UInt64?
+  /// How long this thread had run when the length of a run was guessed last, in nanoseconds.
+  var threadTimeOfGuess: UInt64 = 0
   /// The thread that runs the guest, or 0.
   private let runner = Atomic<Int32>(0)
 
@@ -199,7 +203,7 @@ public final class KVMCPU: VMXProcessor {
   /// Has the software processor execute the next instruction, and as many behind it as are its turn.
   private func handOver(_ vmcs: VMCS) -> EntryOutcome? {
     let before = clock.pointee.instructions
-    let count = max(lending.turn, 1)
+    let count = max(lending.turn, exactTurn, 1)
     let start = count >= LendingPolicy.measuredBurst ? ckvm_time() : 0
     let outcome = software.runHosted(vmcs, instructions: count)
     let executed = clock.pointee.instructions &- before
@@ -261,9 +265,8 @@ public final class KVMCPU: VMXProcessor {
     armedDeadline = deadline
     kicksWhenArmed = kicks
     isTicking = true
-    let cycles = Double(deadline &- min(deadline, clock.pointee.cycles))
     // A timer that expires before the guest is entered would keep it from going on at all.
-    let time = cycles * calibration.nanosecondsPerInstruction + 2 * calibration.nanosecondsPerRun
+    let time = Double(cyclesLeft) * calibration.nanosecondsPerInstruction + 2 * calibration.nanosecondsPerRun
     ckvm_set_timer(timer, UInt64(min(time, Double(tick))))
   }
 

@@ -104,5 +104,7 @@ uint32_t ckvm_kick_count(void);
 void ckvm_delete_timer(long timer);
 /// A clock in nanoseconds that never goes back.
 uint64_t ckvm_time(void);
+/// How long the calling thread has run on a processor, in nanoseconds.
+uint64_t ckvm_thread_time(void);
 
 #endif
