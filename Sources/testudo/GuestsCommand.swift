@@ -28,7 +28,8 @@ struct GuestsCommand: ParsableCommand {
     }
     try Output.write(guests.rendered() + "\n" + workloads.rendered())
     try Output.write(
-      "\nThe first workload is the default. Run one with: testudo run minimal --workload cpuid\n")
+      "\nThe first workload is the default. Run one with: testudo run minimal --workload cpuid\n"
+        + "With a hypervisor of ours under it: testudo run minimal --carriers 1\n")
   }
 
   private static func json(_ guests: [Guest]) -> JSONValue {

@@ -198,6 +198,10 @@ struct RunCommand: ParsableCommand {
         "--carriers goes with the serial console and without disks: other devices take addresses for L1's, and the "
           + "carried guest's are others")
     }
+    guard carriers == 0 || memoryDesign.offersEPT else {
+      throw ValidationError(
+        "--carriers needs EPT: leave out --memory-design \(memoryDesign.rawValue), which offers L1 none")
+    }
     guard carriers == 0 || bootProtocol == nil else {
       throw ValidationError(
         "--boot is how Testudo starts the image, which a carrier does with --carriers: leave one of them out")

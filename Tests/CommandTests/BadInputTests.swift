@@ -30,6 +30,13 @@ import Testing
     Mistake(["run", "minimal", "--module", "no-such.bin,quiet"], 66, ["no-such.bin:", "a module"]),
     Mistake(["run", "minimal", "--module", "/dev"], 66, ["/dev: not a regular file", "a module"]),
     Mistake(["run", "minimal", "--module", ",quiet"], 64, ["empty", "a module"]),
+    Mistake(["run", "minimal", "--carriers", "9"], 64, ["--carriers", "9", "0 to 8"]),
+    Mistake(["run", "minimal", "--carriers", "1", "--boot", "pvh"], 64, ["--boot", "--carriers"]),
+    Mistake(["run", "minimal", "--carriers", "1", "--cpus", "2"], 64, ["--carriers", "one virtual CPU"]),
+    Mistake(["run", "minimal", "--carriers", "1", "--disk", "no.img"], 64, ["--carriers", "disks"]),
+    Mistake(
+      ["run", "minimal", "--carriers", "1", "--memory-design", "shadow-on-ept"], 64,
+      ["--carriers", "EPT", "shadow-on-ept"]),
     Mistake(["run", "minimal", "--workload", "juggle"], 64, ["juggle", "cpuid", "none"]),
     Mistake(["run", "minimal", "--memory", "0"], 64, ["memory", "0 bytes"]),
     Mistake(["run", "minimal", "--memory", "4097"], 64, ["memory", "4097", "4096"]),
