@@ -92,8 +92,7 @@ struct GuestAddressSpace {
 
   /// The linear address of `size` bytes at `offset` in `segment`, checked as the SDM checks segments and canonicality.
   ///
-  /// Source: SDM volume 3, "Limit Checking" and "Type Checking"; a type is that of protected mode alone, for in the other
-  /// modes each segment is one of data that can be written.
+  /// Source: SDM volume 3, "Limit Checking" and "Type Checking".
   func linear(
     _ segment: SegmentRegister, _ offset: UInt64, size: UInt64, _ kind: AccessKind
   ) throws(GuestFault) -> UInt64 {
@@ -117,8 +116,11 @@ struct GuestAddressSpace {
     return (guest.vmcs[segment.baseField] &+ offset) & 0xFFFF_FFFF
   }
 
+  /// Whether a segment's type allows the access. In real-address mode, where even the code segment can be written, there are
+  /// no types.
   private func permits(_ kind: AccessKind, _ rights: SegmentAccessRights) -> Bool {
-    switch kind {
+    guard CR0(rawValue: guest.vmcs[.guestCR0]).contains(.pe) else { return true }
+    return switch kind {
     case .read: rights.isReadable
     case .write: rights.isWritable
     case .execute: true

@@ -248,6 +248,42 @@ struct EmulatedAccessTests {
     #expect(report.pageFaultAddress == 0x1234, "\(fault.test.name)")
   }
 
+  /// In real-address mode segments have no types: INS to ES that was loaded as a code segment is.
+  @Test func realAddressModeHasNoSegmentTypes() throws {
+    let test = Self.emulated("INS in real-address mode", Self.insb, at: 0x100) { vmcs, memory in
+      Self.useEPT(vmcs, memory)
+      vmcs.secondaryProcessorBasedControls.insert(.unrestrictedGuest)
+      vmcs.entryControls.remove(.ia32eModeGuest)
+      vmcs[.guestCR0] = 0x30
+      vmcs[.guestEFER] = 0
+      vmcs[.guestCR4] = 0x2000
+      for (selector, base, limit, rights) in [
+        (
+          VMCSField.guestCSSelector, VMCSField.guestCSBase, VMCSField.guestCSLimit,
+          VMCSField.guestCSAccessRights
+        ),
+        (.guestSSSelector, .guestSSBase, .guestSSLimit, .guestSSAccessRights),
+        (.guestDSSelector, .guestDSBase, .guestDSLimit, .guestDSAccessRights),
+        (.guestESSelector, .guestESBase, .guestESLimit, .guestESAccessRights),
+        (.guestFSSelector, .guestFSBase, .guestFSLimit, .guestFSAccessRights),
+        (.guestGSSelector, .guestGSBase, .guestGSLimit, .guestGSAccessRights),
+      ] {
+        vmcs[selector] = 0x1000
+        vmcs[base] = 0x1_0000
+        vmcs[limit] = 0xFFFF
+        vmcs[rights] = rights == .guestCSAccessRights ? 0x9B : 0x93
+      }
+      // An access through CS, by a segment override that INS has none of: OUTS reads, MOVS writes to ES alone.
+      vmcs[.guestESAccessRights] = 0x9B
+      vmcs[.guestRIP] = 0
+      vmcs[.guestRSP] = 0x8000
+      // The first GByte is mapped by 2-MByte pages to itself.
+      memory.store(Self.insb + [0x0F, 0x01, 0xC1], at: 0x1_0000)
+    }
+    let report = try Rig().run(test).report
+    #expect(report.exits.first?.reason.basic == .vmcall, "\(report)")
+  }
+
   @Test func aPageFaultOfL2ChangesCR2() throws {
     let test = Self.emulated("#PF", Self.outsb, at: Self.mapped + 7) { Self.map(0, $0, $1) }
     let result = try Rig().run(test)
