@@ -126,7 +126,7 @@ let suites: [Target] = [
       "ExitAnalysis", "Trace", "VMX", "X86", "Report", "NestedRig",
     ],
     exclude: ["Golden"]),
-  .testTarget(name: "CommandTests", dependencies: ["testudo"]),
+  .testTarget(name: "CommandTests", dependencies: ["testudo", "KVMProcessor"]),
   .testTarget(
     name: "LinuxTests", dependencies: ["testudo", "Experiments"], exclude: ["Guest", "fetch", "README.md"]),
 ]
