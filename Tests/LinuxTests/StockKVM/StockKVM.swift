@@ -39,13 +39,14 @@ enum StockKVM: String, CaseIterable, CustomTestStringConvertible {
 
   /// Boots it, performs the named shell commands in their order, and gives what each of them wrote to standard output.
   func answers(
-    to commands: [(name: String, command: String)], adding files: [(path: String, bytes: [UInt8])]
+    to commands: [(name: String, command: String)], adding files: [(path: String, bytes: [UInt8])],
+    kernelOptions: String = ""
   ) throws -> [String: Answer] {
     let script = commands.map { name, command in
       "echo 'begin \(name)'\n\(command)\necho 'end \(name) '$?"
     }
     let kernel = try LinuxParts.kernels.first.unwrapped(LinuxParts.advice)
-    let serial = try serial(kernel, script.joined(separator: "\n"), files)
+    let serial = try serial(kernel, script.joined(separator: "\n"), files, kernelOptions)
     let answers = Self.answers(in: serial)
     for (name, _) in commands where answers[name] == nil {
       throw Failure("there is no answer to \(name) in:\n\(serial.suffix(4000))")
@@ -55,11 +56,11 @@ enum StockKVM: String, CaseIterable, CustomTestStringConvertible {
 
   /// Everything that Linux and the commands wrote to the serial port.
   private func serial(
-    _ kernel: LinuxKernel, _ commands: String, _ files: [(path: String, bytes: [UInt8])]
+    _ kernel: LinuxKernel, _ commands: String, _ files: [(path: String, bytes: [UInt8])], _ options: String
   ) throws -> String {
     if self == .intel {
       let run = try LinuxRun(
-        kernel, commands: commands, adding: files, "quiet loglevel=1 modules=yes",
+        kernel, commands: commands, adding: files, "quiet loglevel=1 modules=yes \(options)",
         options: ["--memory", "\(Self.memory)M"])
       return try run.report.unwrapped(run.ending).serial
     }
@@ -72,7 +73,7 @@ enum StockKVM: String, CaseIterable, CustomTestStringConvertible {
         ["\(Self.limit)", Self.emulator, "-accel", "tcg", "-cpu", "EPYC,+svm,+npt", "-m", "\(Self.memory)"]
           + ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:\(log.path)"]
           + ["-kernel", kernel.image.path, "-initrd", initrd.path]
-          + ["-append", Self.kernelOptions + " commands=yes"])
+          + ["-append", Self.kernelOptions + " commands=yes \(options)"])
       return String(decoding: try Data(contentsOf: log), as: UTF8.self)
     }
   }
