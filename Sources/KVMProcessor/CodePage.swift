@@ -33,6 +33,10 @@ final class CodePage {
   private(set) var isConflicted = false
   /// What has been found out of the ways through the page, until they change.
   var knownWays = KnownWays()
+  /// Whether runs of it have been gains of late.
+  var isGain: Bool { merit > 0 }
+  /// What the runs that began here have been: grows by gains, and shrinks by others.
+  private var merit: Int8 = 0
   /// Stores to the page since it was decoded.
   var stores = 0
   /// After so many the page is data, until it is executed again.
@@ -75,6 +79,9 @@ final class CodePage {
 
   /// Whether the virtual CPU leaves KVM at `offset`, as far as is known.
   func isKnownSite(_ offset: Int) -> Bool { marks[offset].contains(.site) }
+
+  /// Takes note of a run on KVM that began in the page.
+  func noteRun(isGain: Bool) { merit = isGain ? min(merit + 2, 8) : max(merit - 1, -4) }
 
   /// Whether the instruction at `offset` is the software processor's; what is not known yet is found out.
   func isSite(_ offset: Int) -> Bool {

@@ -94,6 +94,13 @@ extension KVMCPU {
     return (guest, page.physical)
   }
 
+  /// The code page that RIP is in, if it has been lent before.
+  var knownCode: CodePage? {
+    let rip = software.hostedRIP
+    let linear = software.hostedEFER.contains(.lma) ? rip : software.hostedSegment(.cs).base &+ rip
+    return fetchAddress(linear).flatMap { codePages[Int($0.physical >> 12)] }
+  }
+
   private var fetchMode: UInt64 {
     let registers =
       software.hostedCR0.rawValue ^ software.hostedCR4.rawValue << 8 ^ software.hostedEFER.rawValue << 40
@@ -172,6 +179,8 @@ extension KVMCPU {
   /// the software processor finds out what the fault was.
   private func takeFault(_ space: GuestSpace) throws(KVMError) -> PlainEnd {
     ckvm_clear_events(space.machine.run)
+    let start = ckvm_time()
+    defer { mappingTime &+= ckvm_time() &- start }
     if try mapOperands() { return .again }
     count { $0.faults &+= 1 }
     return .handOver

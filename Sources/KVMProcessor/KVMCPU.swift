@@ -45,6 +45,8 @@ public final class KVMCPU: VMXProcessor {
   var linkedSpace: GuestSpace?
   /// The pages of RAM in which code was decoded, by whomever.
   var watched: Set<Int> = []
+  /// What it has taken to map what the guest missed, in nanoseconds.
+  var mappingTime: UInt64 = 0
   /// When KVM is lent the guest.
   var lending: LendingPolicy
   /// The stores to watched pages that have been dealt with.
@@ -98,7 +100,8 @@ public final class KVMCPU: VMXProcessor {
     self.memory = memory
     self.intercepts = intercepts
     // Steps are wanted for their own sake.
-    self.lending = LendingPolicy(intercepts == .stepped ? .all : lending)
+    self.lending = LendingPolicy(
+      intercepts == .stepped ? .all : lending, pace: calibration.nanosecondsPerInstruction)
   }
 
   deinit {
@@ -189,13 +192,18 @@ public final class KVMCPU: VMXProcessor {
     guard lending.lending == .gain else { return try runPlain() }
     let (start, instructions) = (ckvm_time(), clock.pointee.instructions)
     let runs = counts.runs
+    let mappings = mappingTime
+    let code = knownCode
     var end = PlainEnd.again
     while end == .again { end = try runPlain() }
     if counts.runs == runs {
       lending.noteRefusal(isLasting: false)
     } else {
-      lending.noteRun(
-        instructions: clock.pointee.instructions &- instructions, time: Double(ckvm_time() &- start))
+      // What is mapped once is there for the next runs, too.
+      let time = ckvm_time() &- start &- (mappingTime &- mappings)
+      let isGain = lending.noteRun(
+        instructions: clock.pointee.instructions &- instructions, time: Double(time))
+      (code ?? knownCode)?.noteRun(isGain: isGain)
     }
     return end
   }
@@ -203,13 +211,16 @@ public final class KVMCPU: VMXProcessor {
   /// Has the software processor execute the next instruction, and as many behind it as are its turn.
   private func handOver(_ vmcs: VMCS) -> EntryOutcome? {
     let before = clock.pointee.instructions
-    let count = max(lending.turn, exactTurn, 1)
-    let start = count >= LendingPolicy.measuredBurst ? ckvm_time() : 0
+    let count = max(lending.stretch, exactTurn)
+    let start = count >= LendingPolicy.leastStretch ? ckvm_time() : 0
     let outcome = software.runHosted(vmcs, instructions: count)
     let executed = clock.pointee.instructions &- before
     counts.handedOver &+= executed
     lending.noteTurn(instructions: executed)
-    if start != 0 { lending.noteBurst(instructions: executed, time: Double(ckvm_time() &- start)) }
+    if start != 0 {
+      lending.noteStretch(instructions: executed, time: Double(ckvm_time() &- start))
+      if outcome == nil, !lending.isDue, hasSuitableMode, knownCode?.isGain == true { lending.endTurn() }
+    }
     return outcome
   }
 

@@ -33,23 +33,38 @@ package struct LendingPolicy {
   package static let unsuitableBurst: UInt64 = 1 << 12
   /// How many times the time of runs that are no gain the software processor is to have between them.
   package static let lossShare: Double = 16
-  /// More than that the guest is not left without a try, some milliseconds.
-  package static let greatestBurst: UInt64 = 1 << 24
+  /// What an instruction of a loop takes KVM, in nanoseconds.
+  private let pace: Double
 
-  package init(_ lending: Lending) { self.lending = lending }
+  /// More than that the guest is not left without a try: where KVM can gain at all, some hundred microseconds.
+  package var greatestBurst: UInt64 { pace < softwareTime ? 1 << 18 : 1 << 24 }
 
-  /// Takes note that KVM has executed about `instructions` in `time` nanoseconds.
-  package mutating func noteRun(instructions: UInt64, time: Double) {
-    guard lending == .gain else { return }
+  package init(_ lending: Lending, pace: Double) {
+    self.lending = lending
+    self.pace = pace
+  }
+
+  /// Takes note that KVM has executed about `instructions` in `time` nanoseconds; returns whether that was a gain.
+  @discardableResult
+  package mutating func noteRun(instructions: UInt64, time: Double) -> Bool {
+    guard lending == .gain else { return true }
     if Double(instructions) * softwareTime >= time {
       (turn, burst) = (0, burst / 4)
-      return
+      return true
     }
-    lossTime = lossTime == 0 ? time : lossTime * 0.875 + time * 0.125
-    let most = min(Self.lossShare * lossTime / softwareTime, Double(Self.greatestBurst))
+    // Now and then a run takes long for reasons that are not the guest's.
+    lossTime += (time - lossTime) * (lossTime == 0 ? 1 : time < lossTime ? 0.5 : 0.05)
+    let most = min(Self.lossShare * lossTime / softwareTime, Double(greatestBurst))
     burst = max(min(burst * 2, UInt64(most)), Self.leastBurst)
     turn = burst
+    return false
   }
+
+  /// How many instructions the software processor is to execute before it is looked where the guest is.
+  package var stretch: UInt64 { max(1, min(turn, Self.greatestStretch)) }
+
+  /// Gives KVM its turn, for the guest is where it has gained before.
+  package mutating func endTurn() { turn = 0 }
 
   /// Takes note that KVM could not be lent the next instruction, or, by `isLasting`, those of the guest's mode.
   package mutating func noteRefusal(isLasting: Bool) {
@@ -64,12 +79,21 @@ package struct LendingPolicy {
 
   /// Takes note of what they took, in nanoseconds. Where the software processor meets code for the first time that is not
   /// its pace, so few instructions say nothing, and a slower pace counts for little.
-  package mutating func noteBurst(instructions: UInt64, time: Double) {
-    guard instructions >= Self.measuredBurst else { return }
-    let pace = time / Double(instructions)
+  package mutating func noteStretch(instructions: UInt64, time: Double) {
+    measured.instructions += instructions
+    measured.time += time
+    guard measured.instructions >= Self.measuredCount else { return }
+    let pace = measured.time / Double(measured.instructions)
     softwareTime += (pace - softwareTime) * (pace < softwareTime ? 0.5 : 0.03)
+    measured = (0, 0)
   }
 
-  /// The least burst that is measured.
-  package static let measuredBurst: UInt64 = 1 << 14
+  /// What is not yet part of ``softwareTime``.
+  private var measured: (instructions: UInt64, time: Double) = (0, 0)
+  /// So many instructions are one measurement.
+  package static let measuredCount: UInt64 = 1 << 14
+  /// Long against what looking costs.
+  package static let greatestStretch: UInt64 = 1 << 11
+  /// Shorter ones are not measured.
+  package static let leastStretch: UInt64 = 1 << 9
 }

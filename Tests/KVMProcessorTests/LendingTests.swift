@@ -12,17 +12,20 @@ import Testing
   }
 
   @Test func runsThatAreNoGainBecomeRare() {
-    var policy = LendingPolicy(.gain)
+    var policy = LendingPolicy(.gain, pace: 0.3)
     #expect(policy.isDue)
     let turns = losses(&policy, 20, time: 30_000)
     #expect(Array(turns.prefix(4)) == [32, 64, 128, 256])
     // 16 times 30 µs at 3 ns an instruction.
     #expect(turns.last == 160_000)
-    #expect(losses(&policy, 40, time: 1e12).last == LendingPolicy.greatestBurst)
+    #expect(losses(&policy, 40, time: 1e12).last == 1 << 18)
+    // Where KVM cannot gain, it is hardly tried.
+    var slow = LendingPolicy(.gain, pace: 600)
+    #expect(losses(&slow, 40, time: 1e12).last == 1 << 24)
   }
 
   @Test func aGainIsFollowedByTheNextRun() {
-    var policy = LendingPolicy(.gain)
+    var policy = LendingPolicy(.gain, pace: 0.3)
     _ = losses(&policy, 20, time: 30_000)
     policy.noteRun(instructions: 100_000, time: 30_000)
     #expect(policy.isDue)
@@ -37,7 +40,7 @@ import Testing
   }
 
   @Test func aTurnOutlastsVMExits() {
-    var policy = LendingPolicy(.gain)
+    var policy = LendingPolicy(.gain, pace: 0.3)
     _ = losses(&policy, 3, time: 30_000)
     policy.noteRun(instructions: 0, time: 30_000)
     policy.noteTurn(instructions: 200)
@@ -47,17 +50,27 @@ import Testing
   }
 
   @Test func theSoftwareProcessorsPaceIsTheOneOfKnownCode() {
-    var policy = LendingPolicy(.gain)
-    policy.noteBurst(instructions: 1000, time: 1e9)
+    var policy = LendingPolicy(.gain, pace: 0.3)
+    policy.noteStretch(instructions: 1000, time: 100_000)
     #expect(policy.softwareTime == 3)
-    policy.noteBurst(instructions: 100_000, time: 10_000_000)
-    #expect(policy.softwareTime < 6)
-    for _ in 0..<10 { policy.noteBurst(instructions: 100_000, time: 200_000) }
+    policy.noteStretch(instructions: 100_000, time: 10_000_000)
+    #expect(policy.softwareTime > 3 && policy.softwareTime < 6)
+    for _ in 0..<100 { policy.noteStretch(instructions: 2048, time: 4096) }
     #expect(abs(policy.softwareTime - 2) < 0.1)
   }
 
+  @Test func aTurnIsInterruptedWhereKVMGains() {
+    var policy = LendingPolicy(.gain, pace: 0.3)
+    _ = losses(&policy, 20, time: 30_000)
+    #expect(!policy.noteRun(instructions: 1, time: 30_000))
+    #expect(policy.stretch == LendingPolicy.greatestStretch)
+    policy.endTurn()
+    #expect(policy.isDue && policy.stretch == 1)
+    #expect(policy.noteRun(instructions: 1_000_000, time: 30_000))
+  }
+
   @Test func allIsLentAtOnce() {
-    var policy = LendingPolicy(.all)
+    var policy = LendingPolicy(.all, pace: 0.3)
     policy.noteRun(instructions: 1, time: 1e9)
     #expect(policy.isDue)
     policy.noteRefusal(isLasting: false)
