@@ -126,14 +126,17 @@ struct StockKVMTests {
     #expect(report.serial.contains("l2: halted after \(Self.linuxCount) CPUIDs"))
     let cpuids = report.exits.filter { $0.from == "L2" && $0.reason == "CPUID" && $0.routedTo == "L1" }
     #expect(cpuids.reduce(0) { $0 + $1.count } == Self.linuxCount)
-    // Not all of it was executed in software.
+    // Not all of it was executed in software; how much, depends on how busy the host is.
     let shares = try JSONDecoder().decode(Shares.self, from: Data(answer.text.utf8))
-    #expect(shares.kvm.handedOver < shares.instructions - 10_000_000, "\(shares)")
+    #expect(shares.kvm.runs > 20 && shares.kvm.handedOver < shares.instructions, "\(shares)")
   }
 
   /// Who executed how many instructions.
   private struct Shares: Decodable {
-    struct KVM: Decodable { var handedOver: Int }
+    struct KVM: Decodable {
+      var runs: Int
+      var handedOver: Int
+    }
     var instructions: Int
     var kvm: KVM
   }
