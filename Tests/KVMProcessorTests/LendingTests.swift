@@ -62,11 +62,13 @@ import Testing
   @Test func aTurnIsInterruptedWhereKVMGains() {
     var policy = LendingPolicy(.gain, pace: 0.3)
     _ = losses(&policy, 20, time: 30_000)
-    #expect(!policy.noteRun(instructions: 1, time: 30_000))
+    let isGain = policy.noteRun(instructions: 1, time: 30_000)
+    #expect(!isGain)
     #expect(policy.stretch == LendingPolicy.greatestStretch)
     policy.endTurn()
     #expect(policy.isDue && policy.stretch == 1)
-    #expect(policy.noteRun(instructions: 1_000_000, time: 30_000))
+    let isNext = policy.noteRun(instructions: 1_000_000, time: 30_000)
+    #expect(isNext)
   }
 
   @Test func allIsLentAtOnce() {
