@@ -65,6 +65,16 @@ public struct KVMCalibration: Equatable, Sendable {
   /// Whether a store that KVM reports has been part of an instruction that is over.
   var storesComplete: Bool { readOnlyStores == .deviceAfter || missedStores == .deviceAfter }
 
+  /// Why the processor cannot be made on this host for `mode`, or nil if it can: what was found, or what keeps it from
+  /// being found out.
+  package static func obstacleOnThisHost(to mode: InterceptMode) -> String? {
+    do throws(KVMError) {
+      return try measured().obstacle(to: mode)
+    } catch {
+      return error.description
+    }
+  }
+
   /// Why the processor cannot run on this host by `mode`, or nil if it can.
   public func obstacle(to mode: InterceptMode) -> String? {
     if !haltExits, mode != .stepped { return "HLT does not leave KVM_RUN" }

@@ -166,13 +166,7 @@ struct CarriedRun {
 }
 
 /// Why the KVM processor cannot be made on this host, or nil if it can.
-private let kvmObstacle: String? = {
-  do throws(KVMError) {
-    return try KVMCalibration.measured().obstacle(to: .patched)
-  } catch {
-    return error.description
-  }
-}()
+private let kvmObstacle = KVMCalibration.obstacleOnThisHost(to: .patched)
 
 @Suite(.enabled(if: kvmObstacle == nil, "the KVM processor cannot be made on this host"))
 struct CarrierOnKVMTests {

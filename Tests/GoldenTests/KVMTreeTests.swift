@@ -7,13 +7,7 @@ import Testing
 import Trace
 
 /// Why the KVM processor cannot be made on this host, or nil if it can.
-private let kvmObstacle: String? = {
-  do throws(KVMError) {
-    return try KVMCalibration.measured().obstacle(to: .patched)
-  } catch {
-    return error.description
-  }
-}()
+private let kvmObstacle = KVMCalibration.obstacleOnThisHost(to: .patched)
 
 /// `minimal` on the KVM processor: the same exits by the same levels, routed the same way, in the same trees as on the
 /// software processor. Only the time between them differs.
