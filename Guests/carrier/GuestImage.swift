@@ -94,7 +94,8 @@ extension GuestImage {
       let description = note &+ 12 &+ (nameSize &+ 3) & ~3
       let next = description &+ (descriptionSize &+ 3) & ~3
       guard next <= start &+ size else { return nil }
-      if nameSize == 4, read(note &+ 12, UInt32.self) == xen, read(note &+ 8, UInt32.self) == physical32Entry
+      if nameSize == 4, descriptionSize >= 4, read(note &+ 12, UInt32.self) == xen,
+        read(note &+ 8, UInt32.self) == physical32Entry
       {
         return UInt64(read(description, UInt32.self))
       }

@@ -93,12 +93,7 @@ public struct ExperimentRun: Sendable {
         of: manifest.linux == nil ? nil : LinuxGuest.reason(of: test.workload)?.rawValue),
       recordsIterations: manifest.comparesDesigns)
     configuration.trace = .streamed { collector.add($0) }
-    let machine = try Laboratory.machine(configuration)
-    willRun(test) { machine.requestStop($0) }
-    let result = machine.run()
-    guard result.outcome.isSuccess else {
-      throw ExperimentError.runFailed(case: test, outcome: result.outcome)
-    }
+    let result = try run(test, configuration)
     if manifest.comparesDesigns { return try measurement(test, configuration, result, collector) }
     return Measurement(
       test: test, iterations: manifest.iterations, trees: collector.trees,
@@ -148,14 +143,20 @@ public struct ExperimentRun: Sendable {
     configuration.costs = .reference
     let collector = RunCollector(areMemoryAccesses: test.vmcsAccess.model.isMemoryAccess)
     configuration.trace = .streamed { collector.add($0) }
+    let result = try run(test, configuration)
+    collector.work.finish(result)
+    return (collector.work, result)
+  }
+
+  /// Runs a machine, whose guest has to report success.
+  private func run(_ test: Manifest.Case, _ configuration: MachineConfiguration) throws -> RunResult {
     let machine = try Laboratory.machine(configuration)
     willRun(test) { machine.requestStop($0) }
     let result = machine.run()
     guard result.outcome.isSuccess else {
       throw ExperimentError.runFailed(case: test, outcome: result.outcome)
     }
-    collector.work.finish(result)
-    return (collector.work, result)
+    return result
   }
 
   /// The machine for the manifest's guest, told what to do.

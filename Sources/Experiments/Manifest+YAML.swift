@@ -45,6 +45,10 @@ extension Manifest {
     guard !comparesDesigns || vmcsAccess.count == 1 else {
       throw fields.error("vmcsAccess", "with several memory designs: expected one VMCS access model")
     }
+    guard !comparesDepths || iterations <= .max / 2 else {
+      throw fields.error(
+        "iterations", "with carriers: expected at most \(UInt64.max / 2), found \(iterations)")
+    }
     guard !comparesDepths || !isLinux && memoryDesigns == [.eptOnEPT] else {
       throw fields.error(
         "carriers", "expected a built-in guest and the memory design ept-on-ept, which a carrier needs")

@@ -42,6 +42,12 @@ import Testing
         try Manifest(yaml: text.replacing("carriers: \(old)", with: "carriers: \(new)"), file: "m.yaml")
       }
     }
+    // One of the two runs has twice the iterations.
+    for (count, isTooMany) in [("9223372036854775807", false), ("9223372036854775808", true)] {
+      let many = text.replacing("iterations: 10", with: "iterations: \(count)")
+      let manifest = try? Manifest(yaml: many, file: "m.yaml")
+      #expect((manifest == nil) == isTooMany, "\(count)")
+    }
     let onLinux = text.replacing("guest: minimal", with: "guest: linux-kvm\nkernel: 6.1.0-nowhere")
     #expect(throws: ManifestError.self) { try Manifest(yaml: onLinux, file: "m.yaml") }
     #expect(throws: ManifestError.self) {
